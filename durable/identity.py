@@ -1,0 +1,52 @@
+"""Who an owner is: the instance (made once per state folder), the host, and the name of the process."""
+
+from __future__ import annotations
+
+import os
+import platform
+import uuid
+from pathlib import Path
+
+_MACHINE_FILES = ("/etc/machine-id", "/var/lib/dbus/machine-id")
+
+
+def instance_id(var: Path) -> str:
+    """The id of a state folder, written at its first use; the same for every process of the instance."""
+    file = var / "instance-id"
+    try:
+        return file.read_text().strip()
+    except FileNotFoundError:
+        pass
+    var.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = var / f".instance-id.{os.getpid()}"
+    draft.write_text(uuid.uuid4().hex + "\n")
+    try:
+        os.link(draft, file)  # the first one wins, whole
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    return file.read_text().strip()
+
+
+def host_id() -> str:
+    """This machine (and container: the pid namespace), the same after a reboot."""
+    for name in _MACHINE_FILES:
+        try:
+            machine = Path(name).read_text().strip()
+        except OSError:
+            continue
+        if machine:
+            break
+    else:
+        machine = f"{platform.node()}-{uuid.getnode():x}"
+    try:
+        namespace = str(Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:
+        namespace = "0"
+    return f"{machine[:12]}-{namespace}"
+
+
+def owner(var: Path, name: str) -> str:
+    """The owner that leases are given to: the same again when the process of this name is restarted."""
+    return f"{instance_id(var)[:12]}:{host_id()}:{name}"

@@ -1,0 +1,146 @@
+"""What is stored about a task: its states with their legal moves, and the record as the rest of Baton reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+
+class State(StrEnum):
+    """Where a task stands; the one list of states."""
+
+    SCHEDULED = "scheduled"  # waits for a time
+    QUEUED = "queued"  # waits for a consumer
+    RUNNING = "running"  # an owner holds a lease on it
+    HELD = "held"  # waits for a person
+    SUCCEEDED = "succeeded"  # final: it has a result
+    FAILED = "failed"  # final: it has a reason
+    CANCELLED = "cancelled"  # final: a person, a revocation or an expiry stopped it
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing but a person moves the task on from here."""
+        return self in FINAL
+
+
+FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
+
+#: From each state, where a task may go. The scripts are tested against this table.
+MOVES: Mapping[State, frozenset[State]] = {
+    State.SCHEDULED: frozenset({State.QUEUED, State.HELD, State.CANCELLED}),
+    State.QUEUED: frozenset({State.RUNNING, State.HELD, State.FAILED, State.CANCELLED}),
+    State.RUNNING: frozenset(State) - {State.RUNNING},
+    State.HELD: frozenset({State.QUEUED, State.CANCELLED}),
+    State.SUCCEEDED: frozenset(),
+    State.FAILED: frozenset({State.QUEUED}),
+    State.CANCELLED: frozenset({State.QUEUED}),
+}
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One task as Redis holds it. Times are milliseconds of the server's clock since 1970; 0 is "never"."""
+
+    id: str
+    state: State
+    kind: str = "python"
+    name: str = ""
+    source: str = ""
+    key: str = ""
+    queue: str = "default"
+    priority: int = 0
+    attempt: int = 0  # number of the latest attempt; every start has its own
+    counted: int = 0  # attempts that count against `retries`
+    owner: str = ""
+    token: int = 0
+    created_ms: int = 0
+    due_ms: int = 0
+    started_ms: int = 0
+    finished_ms: int = 0
+    outcome: str = ""
+    reason: str = ""
+    cost_usd: float = 0.0
+    session: str = ""
+    cancel: bool = False
+    run: str = ""  # JSON of the consumer: host, boot, pid and folder of the live attempt
+    body: bytes = b""
+
+
+_TEXT = ("kind", "name", "source", "key", "queue", "owner", "outcome", "reason", "session", "run")
+_WHOLE = (
+    *("priority", "attempt", "counted", "token"),
+    *("created_ms", "due_ms", "started_ms", "finished_ms"),
+)
+
+
+def from_hash(task_id: str, fields: Mapping[bytes, bytes]) -> Record:
+    """The record in a `task:{id}` hash; unknown fields are ignored, missing ones take their defaults."""
+    text = {f: fields[f.encode()].decode("utf-8", "replace") for f in _TEXT if f.encode() in fields}
+    whole = {f: int(float(fields[f.encode()] or 0)) for f in _WHOLE if f.encode() in fields}
+    return Record(
+        id=task_id,
+        state=State(fields[b"state"].decode()),
+        cost_usd=float(fields.get(b"cost_usd", b"0") or 0),
+        cancel=fields.get(b"cancel") == b"1",
+        body=fields.get(b"body", b""),
+        **text,  # type: ignore[arg-type]  # mypy cannot tell the string fields from the others
+        **whole,  # type: ignore[arg-type]
+    )
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """One task on its way in. `due_ms` 0 means now; `key` "" means that only the id identifies it."""
+
+    id: str
+    body: bytes
+    name: str = ""
+    key: str = ""
+    kind: str = "python"
+    queue: str = "default"
+    priority: int = 0
+    due_ms: int = 0
+    source: str = ""
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """What became of a submission: the id that stands for it, and whether it is new."""
+
+    id: str
+    new: bool
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """A producer's place, moved from `expected` to `next` in the same step as its tasks go in."""
+
+    name: str
+    expected: str
+    next: str
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """An owner's right to run one attempt, proven by `token`."""
+
+    id: str
+    token: int
+    attempt: int
+    counted: int
+    body: bytes
+    kind: str
+    source: str
+    name: str
+    queue: str
+    settled_token: int = (
+        0  # of the last attempt whose end was written; an earlier run with another was not
+    )
+
+
+class GateEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One reason why the gate is closed. `until_ms` None means until a person opens it."""
+
+    scope: str  # "all" (a pause) or "claude" (limits, login, budget)
+    reason: str
+    since_ms: int
+    until_ms: int | None
+    by: str
+    why: str

@@ -1,0 +1,24 @@
+-- gate: close or open one entry. ARGV: 'close', scope, reason, until ms ('' = until a person opens it), info (JSON)
+--                                  or: 'open', scope ('' any), reason ('' any). Answers how many entries changed.
+local changed = 0
+if ARGV[1] == 'close' then
+  local entry = ARGV[2] .. '|' .. ARGV[3]
+  local until_ms = ARGV[4] == '' and '+inf' or ARGV[4]
+  changed = redis.call('ZADD', P .. 'gate', until_ms, entry)
+  redis.call('HSET', P .. 'gate:info', entry, ARGV[5])
+  note('gate closed', '', entry)
+else
+  for _, entry in ipairs(redis.call('ZRANGE', P .. 'gate', 0, -1)) do
+    local scope, reason = string.match(entry, '^([^|]*)|(.*)$')
+    if (ARGV[2] == '' or ARGV[2] == scope) and (ARGV[3] == '' or ARGV[3] == reason) then
+      redis.call('ZREM', P .. 'gate', entry)
+      redis.call('HDEL', P .. 'gate:info', entry)
+      note('gate opened', '', entry)
+      changed = changed + 1
+    end
+  end
+end
+if ARGV[1] == 'open' then
+  for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do wake(queue) end
+end
+return changed

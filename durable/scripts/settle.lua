@@ -1,0 +1,33 @@
+-- settle: the attempt is over. The record moves, and what its end causes goes in, in one step.
+-- ARGV: id, token, state (succeeded failed cancelled | scheduled = retry | held), outcome, reason, result ('' none),
+--       due ms from now (retry), body ('' as it is), cost usd, session ('' as it is), number of tasks that follow, nine values each.
+-- Answers {'ok', state}; the same token again gets the same answer; anybody else's gets {'stale', state}.
+local id, token, state, outcome, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local key = task_key(id)
+local r = redis.call('HMGET', key, 'token', 'state', 'settled_token', 'settled_state')
+if r[3] == token then return { 'ok', r[4] } end
+if r[1] ~= token or r[2] ~= 'running' then return { 'stale', r[2] or '' } end
+
+local now = now_ms()
+drop_lease(id)
+redis.call('HSET', key, 'settled_token', token, 'settled_state', state)
+redis.call('HINCRBYFLOAT', key, 'cost_usd', ARGV[9])
+if ARGV[6] ~= '' then redis.call('HSET', key, 'result', ARGV[6]) end
+if ARGV[8] ~= '' then redis.call('HSET', key, 'body', ARGV[8]) end
+if ARGV[10] ~= '' then redis.call('HSET', key, 'session', ARGV[10]) end
+for n = 0, tonumber(ARGV[11]) - 1 do insert(12 + n * FIELDS, now) end
+
+if state == 'scheduled' then
+  local due = now + tonumber(ARGV[7])
+  redis.call('HINCRBY', key, 'counted', 1)
+  redis.call('HSET', key, 'state', 'scheduled', 'due_ms', int(due), 'outcome', outcome, 'reason', reason)
+  local queue = place(id)
+  put_scheduled(id, queue, due)
+  note('retrying', id, outcome)
+elseif state == 'held' then
+  redis.call('HSET', key, 'outcome', outcome)
+  to_held(id, now, reason)
+else
+  finish(id, now, state, outcome, reason)
+end
+return { 'ok', state }

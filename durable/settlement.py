@@ -1,0 +1,79 @@
+"""How an attempt ended, as one value: decided from what happened, written in one step."""
+
+from __future__ import annotations
+
+from huey import signals
+
+from durable.effects import Effects
+from durable.records import Lease, State
+from durable.store import LeaseStore
+from durable.verdicts import GiveBack, Hold
+
+
+class Settlement:
+    """How an attempt ended, ready to be written; writing it twice is harmless."""
+
+    def __init__(self, lease: Lease, state: State | None, outcome: str, reason: str = "") -> None:
+        self.lease, self.state, self.outcome, self.reason = lease, state, outcome, reason
+        self.effects: Effects | None = None
+        self.delay_ms = 0
+
+    def settle(self, store: LeaseStore) -> bool:
+        """Write it; False when the lease was lost. Raises redis.RedisError when the server is away."""
+        lease = self.lease
+        if self.state is None:
+            return store.release(
+                lease.id,
+                lease.token,
+                outcome=self.outcome,
+                reason=self.reason,
+                delay_ms=self.delay_ms,
+            )
+        if self.effects is None:
+            return store.settle(lease, self.state, outcome=self.outcome, reason=self.reason)
+        retry = self.state is State.SCHEDULED
+        return store.settle(
+            lease,
+            self.state,
+            outcome=self.outcome,
+            reason=self.reason,
+            result=b"" if retry else self.effects.result,
+            retry_ms=self.effects.retry_ms,
+            body=self.effects.retry_body if retry else b"",
+            cost_usd=self.effects.cost_usd,
+            session=self.effects.session,
+            follow=self.effects.follow,
+        )
+
+
+_SKIPPED = {
+    signals.SIGNAL_REVOKED: "revoked before it ran",
+    signals.SIGNAL_EXPIRED: "expired before it ran",
+    signals.SIGNAL_CANCELED: "cancelled by a pre-execute hook",
+}
+
+
+def settlement_of(running: Effects) -> Settlement:
+    """From what happened to what is written. Reads only its arguments."""
+    said = running.exception
+    outcome = str(getattr(said, "outcome", "") or "crashed")
+    message = str(getattr(said, "message", "") or (repr(said) if said else ""))
+    if isinstance(said, GiveBack | KeyboardInterrupt) and not isinstance(said, Hold):
+        end = Settlement(running.lease, None, getattr(said, "outcome", "interrupted"), message)
+        end.delay_ms = int(getattr(said, "delay", 0) * 1000)
+        return end
+    if isinstance(said, Hold):
+        end = Settlement(running.lease, State.HELD, outcome, message)
+    elif running.retrying:
+        reason = message or "asked to run again"
+        end = Settlement(running.lease, State.SCHEDULED, outcome, reason)
+    elif not running.after_body:
+        reason = _SKIPPED.get(running.signal, "not executed")
+        end = Settlement(running.lease, State.CANCELLED, "cancelled", reason)
+    elif said is not None:
+        state = State.CANCELLED if outcome == "cancelled" else State.FAILED
+        end = Settlement(running.lease, state, outcome, message)
+    else:
+        end = Settlement(running.lease, State.SUCCEEDED, "succeeded", running.note)
+    end.effects = running
+    return end

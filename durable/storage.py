@@ -1,0 +1,199 @@
+"""Huey's storage interface on the lease queue: what Huey and its users call, in terms of the store's verbs."""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+import time
+import uuid
+from typing import Any
+
+from huey.constants import EmptyData
+from huey.storage import BaseStorage
+
+from durable.connect import connect
+from durable.errors import BatonError
+from durable.records import FINAL, State, Submission
+from durable.store import LeaseStore
+
+#: Nobody waits longer than this for a message that may have been lost.
+_LOOK_AGAIN_S = 5.0
+_PRIORITIES = 4000  # ±; the score keeps 40 bits for the order of arrival
+
+
+class Message(bytes):
+    """A serialised task that still knows what the queue must know about it."""
+
+    submission: Submission
+
+
+def due_ms(eta: dt.datetime | None) -> int:
+    """Huey's naive UTC datetime as milliseconds; 0 for none."""
+    if eta is None:
+        return 0
+    return calendar.timegm(eta.utctimetuple()) * 1000 + eta.microsecond // 1000
+
+
+def checked_priority(priority: float | None) -> int:
+    """The priority as the queue keeps it: a whole number between -4000 and 4000."""
+    value = int(priority or 0)
+    if abs(value) > _PRIORITIES:
+        raise BatonError(f"priority {priority} is out of range: -{_PRIORITIES} to {_PRIORITIES}")
+    return value
+
+
+class LeaseStorage(BaseStorage):
+    """Tasks go through the store; results are fields of their records and are read without being removed."""
+
+    blocking = True
+
+    def __init__(self, name: str = "baton", url: str = "", client: Any = None, **_: object) -> None:
+        super().__init__(name)
+        self.client = client if client is not None else connect(url)
+        self.store = LeaseStore(self.client, f"{{{name}}}:")
+
+    def _key(self, kind: str, key: object) -> str:
+        text = key.decode("utf-8", "surrogateescape") if isinstance(key, bytes) else str(key)
+        return f"{self.store.prefix}{kind}:{text}"
+
+    def close(self) -> bool:
+        """Close this process's connections; the next command opens new ones."""
+        self.client.close()
+        return True
+
+    # -- the queue
+
+    def enqueue(self, data: bytes, priority: float | None = None) -> None:
+        """Submit one message; bytes that carry no submission get an id of their own."""
+        if isinstance(data, Message):
+            self.store.submit([data.submission])
+            return
+        task_id = uuid.uuid4().hex
+        self.store.submit([Submission(id=task_id, body=data, priority=checked_priority(priority))])
+
+    def dequeue(self) -> bytes | None:
+        """Refuse: taking a message out without a lease is how tasks are lost."""
+        raise NotImplementedError("tasks are leased: use store.claim, or start a Baton consumer")
+
+    def queue_size(self) -> int:
+        """Tasks that are ready to run."""
+        return self.store.counts()[State.QUEUED]
+
+    def enqueued_items(self, limit: int | None = None) -> list[bytes]:
+        """Messages of the ready tasks, next first."""
+        return [r.body for r in self.store.page(State.QUEUED, limit or 10_000)]
+
+    def flush_queue(self) -> None:
+        """Cancel every waiting task; running ones go on."""
+        for record in self.store.page(State.QUEUED, 1_000_000):
+            self.store.cancel(record.id)
+
+    # -- the schedule
+
+    def add_to_schedule(self, data: bytes, ts: dt.datetime) -> None:
+        """Submit one message for later."""
+        self.enqueue(data)
+
+    def read_schedule(self, ts: dt.datetime) -> list[bytes]:
+        """Nothing: claim moves due tasks itself, in the server, in one step."""
+        return []
+
+    def schedule_size(self) -> int:
+        """Tasks that wait for a time."""
+        return self.store.counts()[State.SCHEDULED]
+
+    def scheduled_items(self, limit: int | None = None) -> list[bytes]:
+        """Messages of the tasks that wait for a time, next first."""
+        return [r.body for r in self.store.page(State.SCHEDULED, limit or 10_000)]
+
+    def flush_schedule(self) -> None:
+        """Cancel every task that waits for a time."""
+        for record in self.store.page(State.SCHEDULED, 1_000_000):
+            self.store.cancel(record.id)
+
+    # -- results and other data
+
+    def put_data(self, key: object, value: bytes, is_result: bool = False) -> None:
+        """Store a value that is no task's result (locks, revocations, chords)."""
+        self.client.set(self._key("kv", key), value)
+
+    def peek_data(self, key: object) -> Any:
+        """The value or a task's result; EmptyData when there is none."""
+        value = self.client.get(self._key("kv", key))
+        if value is None:
+            value = self.client.hget(self._key("task", key), "result")
+        return EmptyData if value is None else value
+
+    def pop_data(self, key: object) -> Any:
+        """The value, removed; a task's result stays with its record."""
+        value = self.client.getdel(self._key("kv", key))
+        return self.peek_data(key) if value is None else value
+
+    def peek_many(self, keys: list[object]) -> dict[object, bytes]:
+        """The values that exist."""
+        found = self.client.mget([self._key("kv", k) for k in keys])
+        return {k: v for k, v in zip(keys, found, strict=True) if v is not None}
+
+    def delete_data(self, key: object) -> bool:
+        """Remove a value; whether there was one."""
+        return bool(self.client.delete(self._key("kv", key)))
+
+    def has_data_for_key(self, key: object) -> bool:
+        """Whether there is a value or a result."""
+        return self.peek_data(key) is not EmptyData
+
+    def put_if_empty(self, key: object, value: bytes, ttl: float | None = None) -> bool:
+        """Store a value unless there is one; `ttl` in seconds. Whether it was stored."""
+        px = int(ttl * 1000) if ttl else None
+        return bool(self.client.set(self._key("kv", key), value, nx=True, px=px))
+
+    def incr(self, key: object, amount: int = 1) -> int:
+        """Add to a counter; its new value."""
+        return int(self.client.hincrby(self._key("counters", "user"), str(key), amount))
+
+    def delete_counter(self, key: object) -> bool:
+        """Remove a counter; whether there was one."""
+        return bool(self.client.hdel(self._key("counters", "user"), str(key)))
+
+    def result_store_size(self) -> int:
+        """Finished tasks whose records are kept."""
+        counts = self.store.counts()
+        return sum(counts[state] for state in FINAL)
+
+    def result_items(self) -> dict[str, bytes]:
+        """Results by task id, of the latest thousand finished tasks."""
+        records = [r for state in FINAL for r in self.store.page(state, 1000)]
+        found = {r.id: self.store.result(r.id) for r in records}
+        return {task_id: value for task_id, value in found.items() if value}
+
+    def flush_results(self) -> None:
+        """Refuse: results are records, and records are kept until they are pruned."""
+        raise NotImplementedError("results are part of the records; they are kept")
+
+    def wait_result(
+        self,
+        key: object,
+        timeout: float | None = None,
+        backoff: float = 1.15,
+        max_delay: float = 1.0,
+    ) -> bool:
+        """Block until the task is final, woken by its settle. False after `timeout` seconds."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self.client.pubsub() as channel:
+            channel.subscribe(self._key("done", key))
+            while True:
+                record = self.store.record(str(key))  # after subscribing: nothing falls between
+                if (record and record.state.final) or self.has_data_for_key(key):
+                    return True
+                left = _LOOK_AGAIN_S if deadline is None else deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                self._listen(channel, min(left, _LOOK_AGAIN_S))
+
+    @staticmethod
+    def _listen(channel: Any, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            message = channel.get_message(ignore_subscribe_messages=True, timeout=left)
+            if message is not None:
+                return

@@ -1,0 +1,42 @@
+"""What the body of a task may raise to say how its attempt ends, when more than success or error is to be said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from huey.exceptions import RetryTask, TaskException
+
+
+class Fail(TaskException):  # a verdict, not an error of ours
+    """Final at once, whatever retries are left. `outcome` is one word of the table of outcomes."""
+
+    def __init__(self, outcome: str, message: str, remedy: str = "", **facts: Any) -> None:
+        self.outcome, self.message, self.remedy = outcome, message, remedy
+        super().__init__({"error": message, "outcome": outcome, "remedy": remedy, **facts})
+
+
+class Retry(RetryTask):
+    """Another attempt after `delay` seconds; this one counts against `retries`."""
+
+    def __init__(self, outcome: str, message: str, delay: float) -> None:
+        self.outcome, self.message = outcome, message
+        super().__init__(msg=message, delay=delay)
+
+
+class GiveBack(KeyboardInterrupt):
+    """The attempt does not count; the task goes back to the head of the queue, or waits `delay` s.
+
+    A KeyboardInterrupt, because that is what Huey takes for "interrupted: store nothing".
+    """
+
+    def __init__(self, outcome: str, message: str, delay: float = 0.0) -> None:
+        self.outcome, self.message, self.delay = outcome, message, delay
+        super().__init__(message)
+
+
+class Hold(KeyboardInterrupt):
+    """The task waits for a person, with the reason."""
+
+    def __init__(self, outcome: str, message: str) -> None:
+        self.outcome, self.message = outcome, message
+        super().__init__(message)

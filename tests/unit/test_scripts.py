@@ -1,0 +1,297 @@
+"""The table of every script: what it answers and where the record stands afterwards, repeats included."""
+
+import time
+from typing import Any
+
+import pytest
+
+from durable.errors import CursorMovedError, NoSuchTaskError
+from durable.records import MOVES, Cursor, Lease, State, Submission
+from durable.store import STARTS_CAP, LeaseStore
+
+QUEUES = ("default",)
+
+
+def sub(task_id: str, **fields: Any) -> Submission:
+    return Submission(id=task_id, body=b"{}", **fields)
+
+
+def claim(store: LeaseStore, nonce: str = "n", owner: str = "me") -> Lease:
+    found = store.claim(owner, nonce, QUEUES, 30_000)
+    assert isinstance(found, Lease)
+    return found
+
+
+def state(store: LeaseStore, task_id: str) -> State:
+    record = store.record(task_id)
+    assert record is not None
+    return record.state
+
+
+def test_a_submit_that_is_repeated_adds_nothing(store: LeaseStore) -> None:
+    assert [s.new for s in store.submit([sub("a"), sub("b")])] == [True, True]
+    assert [s.new for s in store.submit([sub("a"), sub("c")])] == [False, True]
+    assert store.counts()[State.QUEUED] == 3
+
+
+def test_a_key_stands_for_its_first_task(store: LeaseStore) -> None:
+    store.submit([sub("a", key="drop:1")])
+    again = store.submit([sub("b", key="drop:1")])[0]
+    assert (again.id, again.new) == ("a", False)
+    assert store.record("b") is None
+
+
+def test_a_batch_is_refused_whole_when_its_cursor_moved(store: LeaseStore) -> None:
+    store.submit([sub("a")], Cursor("feed", "", "1"))
+    with pytest.raises(CursorMovedError) as refused:
+        store.submit([sub("b")], Cursor("feed", "", "2"))
+    assert refused.value.actual == "1"
+    assert store.record("b") is None
+    assert store.read_cursor("feed") == "1"
+
+
+def test_a_cursor_submit_whose_reply_was_lost_is_a_success_the_second_time(
+    store: LeaseStore,
+) -> None:
+    step = Cursor("feed", "", "1")
+    assert store.submit([sub("a")], step)[0].new
+    assert not store.submit([sub("a")], step)[0].new
+    assert store.counts()[State.QUEUED] == 1
+
+
+def test_the_same_nonce_gets_the_same_lease_and_another_gets_another(store: LeaseStore) -> None:
+    store.submit([sub("a"), sub("b")])
+    first, again = claim(store, "n1"), claim(store, "n1")
+    assert (first.id, first.token) == (again.id, again.token)
+    assert claim(store, "n2").id != first.id
+
+
+def test_a_nonce_whose_lease_ended_gets_new_work(store: LeaseStore) -> None:
+    store.submit([sub("a"), sub("b")])
+    first = claim(store, "n1")
+    store.settle(first, State.SUCCEEDED, outcome="succeeded")
+    assert claim(store, "n1").id == "b"
+
+
+def test_priority_decides_then_the_order_of_arrival(store: LeaseStore) -> None:
+    store.submit([sub("low", priority=-1), sub("one"), sub("two"), sub("high", priority=7)])
+    order = [claim(store, str(n)).id for n in range(4)]
+    assert order == ["high", "one", "two", "low"]
+
+
+def test_a_task_of_another_queue_is_left_alone(store: LeaseStore) -> None:
+    store.submit([sub("gpu", queue="gpu")])
+    assert isinstance(store.claim("me", "n", QUEUES, 1000), tuple)
+    assert isinstance(store.claim("me", "n", ("default", "gpu"), 1000), Lease)
+
+
+def test_a_due_task_is_moved_and_one_that_is_not_says_when(store: LeaseStore) -> None:
+    now = store.now_ms()
+    store.submit([sub("later", due_ms=now + 60_000)])
+    answer = store.claim("me", "n", QUEUES, 1000)
+    assert isinstance(answer, tuple)
+    assert 59_000 < answer[0] <= 60_000
+    store.submit([sub("past", due_ms=now - 5)])
+    assert claim(store).id == "past"
+
+
+def test_an_id_without_a_message_fails_with_its_reason_and_stops_nobody(store: LeaseStore) -> None:
+    store.client.sadd("{test}:queues", "default")
+    store.client.zadd("{test}:ready:default:python", {"ghost": -1e18})
+    store.submit([sub("real")])
+    assert claim(store).id == "real"
+    record = store.record("ghost")
+    assert record is not None
+    assert record.state is State.FAILED
+    assert "no message" in record.reason
+
+
+def test_a_task_that_never_comes_to_an_end_is_held(store: LeaseStore) -> None:
+    store.submit([sub("poison")])
+    for n in range(STARTS_CAP):
+        lease = claim(store, str(n))
+        store.release(lease.id, lease.token, outcome="interrupted", reason="")
+    assert isinstance(store.claim("me", "last", QUEUES, 1000), tuple)
+    assert state(store, "poison") is State.HELD
+    store.requeue("poison")
+    assert claim(store, "after a person").attempt == STARTS_CAP + 1
+
+
+def test_a_settle_that_is_repeated_gets_the_same_answer(store: LeaseStore) -> None:
+    store.submit([sub("a")])
+    lease = claim(store)
+    follow = [sub("next")]
+    for _ in range(2):
+        assert store.settle(lease, State.SUCCEEDED, outcome="succeeded", result=b"1", follow=follow)
+    assert state(store, "a") is State.SUCCEEDED
+    assert store.result("a") == b"1"
+    assert store.counts()[State.QUEUED] == 1
+
+
+def test_the_result_of_a_stale_owner_is_refused(store: LeaseStore) -> None:
+    store.submit([sub("a")])
+    old = claim(store, "n1")
+    store.release(old.id, old.token, outcome="interrupted", reason="")
+    new = claim(store, "n2", "another")
+    assert not store.settle(old, State.FAILED, outcome="crashed")
+    assert not store.release(old.id, old.token, outcome="interrupted", reason="")
+    assert store.settle(new, State.SUCCEEDED, outcome="succeeded")
+
+
+def test_a_retry_moves_the_record_and_counts(store: LeaseStore) -> None:
+    store.submit([sub("a")])
+    lease = claim(store)
+    store.settle(
+        lease, State.SCHEDULED, outcome="crashed", reason="exit 1", retry_ms=60_000, body=b"2"
+    )
+    record = store.record("a")
+    assert record is not None
+    assert (record.state, record.counted, record.body) == (State.SCHEDULED, 1, b"2")
+
+
+def test_a_released_task_goes_to_the_head_and_does_not_count(store: LeaseStore) -> None:
+    store.submit([sub("a"), sub("b")])
+    first = claim(store, "1")
+    store.release(first.id, first.token, outcome="interrupted", reason="stopped")
+    again = claim(store, "2")
+    assert (again.id, again.counted, again.attempt) == ("a", 0, 2)
+
+
+def test_reap_suspects_first_and_gives_back_second(store: LeaseStore) -> None:
+    store.submit([sub("a")])
+    lease = store.claim("gone", "n", QUEUES, -1)
+    assert isinstance(lease, Lease)
+    assert store.reap(grace_ms=-1) == [("a", "suspected")]
+    assert store.reap(grace_ms=0) == [("a", "requeued")]
+    assert not store.settle(lease, State.SUCCEEDED, outcome="succeeded")
+    assert claim(store, "n2").id == "a"
+
+
+def test_a_beat_clears_the_suspicion(store: LeaseStore) -> None:
+    store.submit([sub("a")])
+    lease = store.claim("slow", "n", QUEUES, -1)
+    assert isinstance(lease, Lease)
+    store.reap(grace_ms=-1)
+    assert store.beat([("a", lease.token)], 30_000) == ["ok"]
+    assert store.reap(grace_ms=0) == []
+
+
+def test_a_beat_for_a_lease_of_somebody_else_is_lost(store: LeaseStore) -> None:
+    store.submit([sub("a")])
+    lease = claim(store)
+    assert store.beat([("a", lease.token), ("a", lease.token + 1), ("nothing", 1)], 1000) == [
+        "ok",
+        "lost",
+        "lost",
+    ]
+
+
+def test_cancel_ends_a_waiting_task_and_marks_a_running_one(store: LeaseStore) -> None:
+    store.submit([sub("a"), sub("later", due_ms=store.now_ms() + 60_000), sub("b")])
+    assert store.cancel("b") is State.QUEUED
+    assert store.cancel("later") is State.SCHEDULED
+    lease = claim(store)
+    assert store.cancel("a") is State.RUNNING
+    assert store.beat([("a", lease.token)], 1000) == ["cancel"]
+    assert store.wait_for_poke("me", 0.1)
+    assert (state(store, "b"), state(store, "later")) == (State.CANCELLED, State.CANCELLED)
+    assert store.cancel("b") is State.CANCELLED
+
+
+def test_a_cancelled_task_that_is_given_back_stays_cancelled(store: LeaseStore) -> None:
+    store.submit([sub("a")])
+    lease = claim(store)
+    store.cancel("a")
+    store.release("a", lease.token, outcome="interrupted", reason="stopped")
+    assert state(store, "a") is State.CANCELLED
+
+
+def test_a_closed_gate_keeps_claude_back_and_a_pause_keeps_all_back(store: LeaseStore) -> None:
+    store.submit([sub("c", kind="claude", priority=9), sub("p")])
+    store.close_gate("claude", "usage limit", by="t", why="spent")
+    assert claim(store, "1").id == "p"
+    store.submit([sub("p2")])
+    store.close_gate("all", "pause", by="me", why="holiday")
+    answer = store.claim("me", "2", QUEUES, 1000)
+    assert isinstance(answer, tuple)
+    assert answer[1]
+    assert store.open_gate("pause") == 1
+    assert claim(store, "3").id == "p2"
+    assert isinstance(store.claim("me", "4", QUEUES, 1000), tuple)
+    store.open_gate()
+    assert claim(store, "5").id == "c"
+
+
+def test_the_gate_opens_by_itself_when_its_time_is_over(store: LeaseStore) -> None:
+    store.submit([sub("c", kind="claude")])
+    soon = store.now_ms() + 30
+    store.close_gate("claude", "usage limit", by="t", why="spent", until_ms=soon)
+    answer = store.claim("me", "1", QUEUES, 1000)
+    assert isinstance(answer, tuple)
+    assert 0 <= answer[0] <= 30
+    while store.now_ms() < soon:
+        time.sleep(0.005)
+    assert claim(store, "2").id == "c"
+    assert store.gate() == []
+
+
+def test_the_end_of_one_limit_does_not_open_a_pause(store: LeaseStore) -> None:
+    store.close_gate("claude", "usage limit", by="t", why="spent", until_ms=store.now_ms() - 1)
+    store.close_gate("all", "pause", by="me", why="holiday")
+    assert [e.reason for e in store.gate()] == ["pause"]
+
+
+def test_an_id_is_found_by_a_prefix_that_is_its_own(store: LeaseStore) -> None:
+    store.submit([sub("abc1"), sub("abd2")])
+    assert store.find("abc") == "abc1"
+    for prefix in ("ab", "x", ""):
+        with pytest.raises(NoSuchTaskError):
+            store.find(prefix)
+
+
+def test_every_move_that_a_script_makes_is_a_legal_one(store: LeaseStore) -> None:
+    """Drives a task through every verb from every state and compares with the table of moves."""
+    for begin in State:
+        for verb in ("claim", "cancel", "requeue", "settle", "release", "reap"):
+            task_id = f"{begin.value}-{verb}"
+            _bring_to(store, task_id, begin)
+            _apply(store, task_id, verb)
+            after = state(store, task_id)
+            assert after is begin or after in MOVES[begin], (begin, verb, after)
+            store.client.flushall()
+
+
+def _bring_to(store: LeaseStore, task_id: str, goal: State) -> None:
+    due = store.now_ms() + 60_000 if goal is State.SCHEDULED else 0
+    store.submit([sub(task_id, due_ms=due)])
+    if goal in (State.QUEUED, State.SCHEDULED):
+        return
+    lease = claim(store, task_id)
+    if goal is not State.RUNNING:
+        store.settle(lease, goal, outcome="test")
+
+
+def _apply(store: LeaseStore, task_id: str, verb: str) -> None:
+    record = store.record(task_id)
+    assert record is not None
+    if verb == "claim":
+        store.claim("other", "n", QUEUES, 1000)
+    elif verb in ("cancel", "requeue"):
+        getattr(store, verb)(task_id)
+    elif verb == "release":
+        store.release(task_id, record.token, outcome="", reason="")
+    elif verb == "reap":
+        store.reap(0)
+    else:
+        lease = Lease(
+            id=task_id,
+            token=record.token,
+            attempt=1,
+            counted=0,
+            body=b"",
+            kind="",
+            source="",
+            name="",
+            queue="",
+        )
+        store.settle(lease, State.FAILED, outcome="crashed")
