@@ -1,0 +1,209 @@
+"""baton.yaml and `.env` as frozen settings; the only reader of the environment.
+
+What each setting is called and defaults to is in types.py; how a section is checked, in
+sections.py and entries.py. A leaf: it imports nothing else of Baton.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from settings import entries as settings_entries
+from settings import environment as settings_environment
+from settings import redis as settings_redis
+from settings.document import Document, SettingsError, read_document
+from settings.entries import Entry, value_of
+from settings.environment import Surroundings
+from settings.redis import RedisSettings
+from settings.sections import overlay, resolve_options, unknown_key
+from settings.types import CLI_OPTIONS, ClaudeOptions, ConsumerGroup, Poller, Schedule, Watcher
+from settings.values import Duration, Instance, Usd, parse_duration
+
+__all__ = [
+    "CLI_OPTIONS", "ROOT", "ClaudeOptions", "ConsumerGroup", "Duration", "Poller", "RedisSettings",
+    "Schedule", "Settings", "SettingsError", "Watcher", "ensure_config", "load", "make_run_dir",
+    "overlay", "parse_duration", "resolve_options",
+]  # fmt: skip
+
+ROOT = Path(__file__).resolve().parent.parent
+_MISSING = "Run ./baton up once, or copy baton.example.yaml to it."
+_SECTIONS = [
+    "instance", "redis", "consumers", "claude", "budget_usd_per_day",
+    "watchers", "pollers", "schedules", "tasks",
+]  # fmt: skip
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is configured, checked, with absolute paths.
+
+    `base` is the folder of the yaml, which relative paths start from; `run_dir` holds unix sockets
+    (make_run_dir makes it). `environ` has what Baton and its attempts may see, `.env` under the
+    process's own; `dotenv` names what `.env` sets. `warnings` are for people to read.
+    """
+
+    root: Path
+    config: Path
+    base: Path
+    var: Path
+    run_dir: Path
+    redis: RedisSettings
+    instance: str = "baton"
+    consumers: tuple[ConsumerGroup, ...] = (ConsumerGroup(("default",), 2),)
+    claude: ClaudeOptions = ClaudeOptions()
+    claude_command: str | None = None
+    budget_usd_per_day: float | None = None
+    watchers: dict[str, Watcher] = {}
+    pollers: dict[str, Poller] = {}
+    schedules: dict[str, Schedule] = {}
+    tasks: tuple[str, ...] = ()
+    environ: dict[str, str] = {}
+    dotenv: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:  # the fields hold secrets, and a repr ends up in logs
+        return f"Settings(config={str(self.config)!r}, instance={self.instance!r})"
+
+    def describe(self, role: str, name: str = "") -> dict[str, Any]:
+        """What the app `role name` depends on, JSON-able and without secrets.
+
+        Two that differ mean that the app must be restarted. Raises KeyError for an app that the
+        settings do not have.
+        """
+        about = {"redis": _plain(self.redis) | {"url": settings_redis.masked(self.redis.url)}}
+        about["redis"]["secret"] = _digest(self.redis.url)
+        about |= _ROLES[role](self, name)
+        return about
+
+    def group_of(self, number: int) -> ConsumerGroup:
+        """The group of consumer `number`, counted from 1 through all groups. Raises KeyError."""
+        before = 0
+        for group in self.consumers:
+            before += group.count
+            if 1 <= number <= before:
+                return group
+        raise KeyError(number)
+
+
+def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of `config` (else BATON_CONFIG, else baton.yaml) and the `.env` beside it.
+
+    Reads files only; makes nothing. Raises SettingsError for the first thing that is wrong.
+    """
+    process = os.environ if environ is None else environ
+    file = settings_environment.config_file(config, process, ROOT)
+    document = read_document(file, _MISSING)
+    around = Surroundings(process, settings_environment.read_dotenv(file.parent / ".env"))
+    for key in document.values:
+        if key not in _SECTIONS:
+            raise unknown_key(document, (key,), _SECTIONS)
+    return _settings(document, around)
+
+
+def ensure_config(
+    config: Path | None = None, environ: Mapping[str, str] | None = None
+) -> tuple[Path, bool]:
+    """The yaml that load() reads, copied from baton.example.yaml when the usual one is missing.
+
+    True with it when it was made now. Raises SettingsError when a yaml that was asked for by name
+    is missing: that is a slip, not a first start.
+    """
+    process = os.environ if environ is None else environ
+    file = settings_environment.config_file(config, process, ROOT)
+    if file.exists():
+        return file, False
+    if file != ROOT / "baton.yaml":
+        raise SettingsError(file, None, "there is no such file", _MISSING)
+    return file, _copy_once(ROOT / "baton.example.yaml", file)
+
+
+def make_run_dir(settings: Settings) -> Path:
+    """Makes the folder for unix sockets, private to this user. Raises SettingsError."""
+    return settings_environment.make_private(settings.run_dir)
+
+
+def _settings(document: Document, around: Surroundings) -> Settings:
+    base = document.file.parent
+    var = settings_environment.var_folder(around, base, ROOT)
+    run_dir = settings_environment.run_folder(var)
+    claude, command = settings_entries.read_claude(document)
+    consumers = settings_entries.read_consumers(document)
+    watchers = settings_entries.read_watchers(document)
+    pollers = settings_entries.read_pollers(document)
+    schedules = settings_entries.read_schedules(document)
+    entries: list[Entry] = [*watchers.values(), *pollers.values(), *schedules.values()]
+    named = settings_entries.named_variables(claude, entries)
+    return Settings(
+        root=ROOT,
+        config=document.file,
+        base=base,
+        var=var,
+        run_dir=run_dir,
+        instance=value_of(document, "instance", Instance, "baton"),
+        redis=settings_redis.read_redis(document, around, run_dir),
+        consumers=consumers,
+        claude=claude,
+        claude_command=command,
+        budget_usd_per_day=value_of(document, "budget_usd_per_day", Usd, None),
+        watchers=watchers,
+        pollers=pollers,
+        schedules=schedules,
+        tasks=settings_entries.read_tasks(document),
+        environ=around.kept(named),
+        dotenv=frozenset(around.dotenv.values),
+        warnings=(
+            *settings_environment.warnings(around, named),
+            *settings_redis.warnings(document),
+            *settings_entries.warnings(document, claude, consumers, entries),
+        ),
+    )
+
+
+def _copy_once(source: Path, target: Path) -> bool:
+    text = source.read_bytes()
+    try:
+        with target.open("xb") as copy:  # another `up` at the same moment makes it once too
+            copy.write(text)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _consumer(settings: Settings, name: str) -> dict[str, Any]:
+    secrets = {key: settings.environ.get(key) for key in sorted(settings.dotenv)}
+    return {
+        "claude": _plain(settings.claude),
+        "claude_command": settings.claude_command,
+        "queues": list(settings.group_of(int(name)).queues),
+        "tasks": list(settings.tasks),
+        "budget_usd_per_day": settings.budget_usd_per_day,
+        "dotenv": _digest(secrets),
+    }
+
+
+def _scheduler(settings: Settings, name: str) -> dict[str, Any]:
+    return {"schedules": _plain(settings.schedules), "tasks": list(settings.tasks)}
+
+
+_ROLES: dict[str, Callable[[Settings, str], dict[str, Any]]] = {
+    "redis": lambda settings, name: {},
+    "watch": lambda settings, name: {"watcher": _plain(settings.watchers[name])},
+    "poll": lambda settings, name: {"poller": _plain(settings.pollers[name])},
+    "scheduler": _scheduler,
+    "consumer": _consumer,
+}
+
+
+def _plain(value: object) -> Any:
+    def hook(item: object) -> float | str:
+        return float(item) if isinstance(item, Duration) else str(item)
+
+    return msgspec.json.decode(msgspec.json.encode(value, enc_hook=hook))
+
+
+def _digest(value: object) -> str:
+    import hashlib  # `up` alone pays for it
+
+    return hashlib.sha256(msgspec.json.encode(value)).hexdigest()[:16]

@@ -1,0 +1,255 @@
+"""Every section of baton.yaml but redis: what it may hold, what may not clash, what looks odd."""
+
+import keyword
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+from msgspec import Meta, to_builtins
+
+from settings.document import Document, KeyPath, dotted, place
+from settings.sections import (
+    Fields,
+    absolute,
+    bad,
+    field,
+    kinds,
+    missing_paths,
+    options,
+    overlay,
+    read_entries,
+    section,
+    unknown_key,
+)
+from settings.types import ClaudeOptions, ConsumerGroup, Poller, Schedule, Watcher
+from settings.values import BadValueError, Text, Texts
+
+Entry = Watcher | Poller | Schedule
+_WHERE = {Watcher: "watchers", Poller: "pollers", Schedule: "schedules"}
+Consumers = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=256,
+        description="a number of processes from 0 to 256, or a list of {queues: [...], count: N}",
+    ),
+]
+
+_OUR_MODULES = {"app", "cli", "consumers", "demo", "durable", "producers", "settings", "tasks"}
+_TWO = (ConsumerGroup(("default",), 2),)
+
+
+def value_of(document: Document, key: str, kind: Any, default: Any) -> Any:
+    """A single value at the top of the file, or its default."""
+    written = document.values.get(key)
+    return default if written is None else field(document, (key,), written, kind)
+
+
+def read_claude(document: Document) -> tuple[ClaudeOptions, str | None]:
+    """The options that every task starts from (cwd: the yaml's folder), and `command`."""
+    base, path = document.file.parent, ("claude",)
+    written = section(document, path)
+    for key in written:
+        if key not in kinds() and key != "command":
+            raise unknown_key(document, (*path, key), ["command", *kinds()])
+    command = written.get("command")
+    if command is not None:
+        command = field(document, (*path, "command"), command, Text)
+        command = absolute(command, base) if "/" in command else command
+    chosen = {"cwd": str(base), **options(document, path, written)}
+    return overlay(ClaudeOptions(), chosen), command
+
+
+def read_consumers(document: Document) -> tuple[ConsumerGroup, ...]:
+    """`consumers: 2`, or a list of groups, each with queues and a count."""
+    written = document.values.get("consumers")
+    if written is None:
+        return _TWO
+    if isinstance(written, list):
+        return tuple(_group(document, ("consumers", index)) for index in range(len(written)))
+    return (ConsumerGroup(("default",), field(document, ("consumers",), written, Consumers)),)
+
+
+def _group(document: Document, path: KeyPath) -> ConsumerGroup:
+    kinds_of = get_type_hints(ConsumerGroup, include_extras=True)
+    written = section(document, path)
+    for key in written:
+        if key not in kinds_of:
+            raise unknown_key(document, (*path, key), list(kinds_of))
+    group = ConsumerGroup(
+        **{
+            key: field(document, (*path, key), value, kinds_of[key])
+            for key, value in written.items()
+            if value is not None
+        }
+    )
+    if not group.queues:
+        allowed = "a list of one queue or more"
+        raise bad(document, (*path, "queues"), BadValueError([], allowed))
+    return group
+
+
+def read_tasks(document: Document) -> tuple[str, ...]:
+    """The user's Python modules, by name."""
+    path = ("tasks",)
+    modules: tuple[str, ...] = value_of(document, "tasks", Texts, ())
+    for index, module in enumerate(modules):
+        parts = module.split(".")
+        if not all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
+            allowed = "names of Python modules, such as my_tasks for my_tasks.py"
+            raise bad(document, path, BadValueError(module, allowed, index))
+        if parts[0] in _OUR_MODULES or parts[0].startswith("settings_"):
+            allowed = f"modules of your own; {parts[0]} is one of Baton's"
+            raise bad(document, path, BadValueError(module, allowed, index))
+    return modules
+
+
+def read_watchers(document: Document) -> dict[str, Watcher]:
+    """The watchers by name, no two of which may claim the same file."""
+    found = read_entries(document, "watchers", Watcher, _watcher)
+    _refuse_shared_folders(document, list(found.values()))
+    return found
+
+
+def read_pollers(document: Document) -> dict[str, Poller]:
+    """The pollers by name."""
+    return read_entries(document, "pollers", Poller, _poller)
+
+
+def read_schedules(document: Document) -> dict[str, Schedule]:
+    """The schedules by name; the cron field itself is checked where it is computed."""
+    return read_entries(document, "schedules", Schedule, _schedule)
+
+
+def _watcher(document: Document, path: KeyPath, fields: Fields) -> Fields:
+    base = document.file.parent
+    where = _folder(document, path, "path", fields.get("path"), base)
+    if where is None:
+        return fields
+    done = fields.get("done")
+    beside = where.parent
+    fields["path"] = where
+    if done not in ("delete", "leave"):
+        done = _folder(document, path, "done", done, base) or beside / "Done"
+    failed = _folder(document, path, "failed", fields.get("failed"), base) or beside / "Failed"
+    recursive = fields.get("recursive") is True
+    if _claims(where, recursive, base):
+        problem = f"{dotted((*path, 'path'))} is {where}, which holds {document.file.name} itself"
+        raise document.error((*path, "path"), problem, "Watch a folder of its own.")
+    for key, folder in (("done", done), ("failed", failed)):
+        if isinstance(folder, Path) and _claims(where, recursive, folder):
+            problem = f"{dotted((*path, key))} is {folder}, which this watcher watches itself"
+            raise document.error((*path, key), problem, "Name a folder outside of it.")
+    return {**fields, "done": done, "failed": failed}
+
+
+def _folder(document: Document, path: KeyPath, key: str, value: object, base: Path) -> Path | None:
+    if value is None:
+        return None
+    try:
+        if not isinstance(value, str) or not value.strip():
+            raise BadValueError(value, "a folder" + (", delete or leave" if key == "done" else ""))
+        return Path(os.path.realpath(absolute(value, base)))
+    except ValueError as error:
+        raise bad(document, (*path, key), error) from error
+
+
+def _claims(watched: Path, recursive: bool, folder: Path) -> bool:
+    return folder == watched or (recursive and folder.is_relative_to(watched))
+
+
+def _refuse_shared_folders(document: Document, watchers: list[Watcher]) -> None:
+    for number, later in enumerate(watchers):
+        for first in watchers[:number]:
+            if _claims(first.path, first.recursive, later.path) or _claims(
+                later.path, later.recursive, first.path
+            ):
+                path = ("watchers", later.name, "path")
+                problem = f"{dotted(path)} is {later.path}, which watcher {first.name} watches too"
+                raise document.error(path, problem, "One folder, one watcher: change one of them.")
+
+
+def _poller(document: Document, path: KeyPath, fields: Fields) -> Fields:
+    for key in ("http", "feed"):
+        if key in fields:
+            problem = f"{dotted((*path, key))}: this kind of source comes later"
+            remedy = "Use command: a program that prints one JSON object a line."
+            raise document.error((*path, key), problem, remedy)
+    command = fields.get("command")
+    if isinstance(command, str):
+        command = _split(document, (*path, "command"), command)
+    if isinstance(command, list) and command and isinstance(command[0], str):
+        command = [_program(command[0], document.file.parent), *command[1:]]
+    return {**fields, "command": command} if command else fields
+
+
+def _split(document: Document, path: KeyPath, line: str) -> list[str]:
+    import shlex  # for those who write a line instead of a list
+
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        allowed = "a command line with every quote closed, or a list of words"
+        raise bad(document, path, BadValueError(line, allowed)) from error
+
+
+def _program(word: str, base: Path) -> str:
+    """A program named by a path is found from baton.yaml's folder; a bare name on PATH."""
+    return absolute(word, base) if "/" in word else word
+
+
+def _schedule(document: Document, path: KeyPath, fields: Fields) -> Fields:
+    zone = fields.get("timezone")
+    if isinstance(zone, str):
+        _check_zone(document, (*path, "timezone"), zone)
+    return fields
+
+
+def _check_zone(document: Document, path: KeyPath, zone: str) -> None:
+    import zoneinfo  # only a schedule that names a zone pays for it
+
+    try:
+        zoneinfo.ZoneInfo(zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        import difflib
+
+        close = difflib.get_close_matches(zone, zoneinfo.available_timezones(), 3)
+        allowed = "an IANA time zone, such as " + ", ".join(close or ["Europe/Berlin", "UTC"])
+        raise bad(document, path, BadValueError(zone, allowed)) from error
+
+
+def named_variables(claude: ClaudeOptions, entries: Iterable[Entry]) -> set[str]:
+    """Every variable that an `env:` passes on to attempts."""
+    return set(claude.env).union(*(entry.options.get("env", ()) for entry in entries))
+
+
+def warnings(
+    document: Document,
+    claude: ClaudeOptions,
+    groups: tuple[ConsumerGroup, ...],
+    entries: Iterable[Entry],
+) -> list[str]:
+    """Paths that are not there (they may come: a mount) and queues that no consumer takes from."""
+    written: dict[KeyPath, Fields] = {("claude",): to_builtins(claude, enc_hook=float)}
+    placed: dict[KeyPath, Entry] = {(_WHERE[type(entry)], entry.name): entry for entry in entries}
+    written |= {path: entry.options for path, entry in placed.items()}
+    found = [
+        f"{_place(document, (*path, key))}: {key} names {missing}, which is not there."
+        for path, chosen in written.items()
+        for key, missing in missing_paths(chosen)
+    ]
+    return found + [
+        f"{_place(document, (*path, 'queue'))}: no consumer takes from the queue {entry.queue}."
+        for path, entry in placed.items()
+        if not _is_served(entry.queue, groups)
+    ]
+
+
+def _is_served(queue: str, groups: tuple[ConsumerGroup, ...]) -> bool:
+    here = [group for group in groups if group.count]  # none: this host only produces
+    return not here or any(queue in group.queues for group in here)
+
+
+def _place(document: Document, path: KeyPath) -> str:
+    return place(document.file, document.line(path))

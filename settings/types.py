@@ -1,0 +1,154 @@
+"""The frozen types that the rest of Baton sees: what each setting is called, holds and defaults to.
+
+No reading here: settings.py and entries.py fill these from baton.yaml.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from settings.values import (
+    AtLeastOne,
+    Count,
+    Cron,
+    Duration,
+    Json,
+    Pause,
+    Period,
+    Priority,
+    Processes,
+    Queue,
+    Span,
+    Text,
+    Texts,
+    Tools,
+    Usd,
+    Variables,
+    Words,
+)
+
+# What writers leave while they write, and what file managers leave for themselves.
+IGNORED = (
+    ".*", "*~", "~$*", "*.part", "*.partial", "*.crdownload", "*.download", "*.tmp", "*.swp",
+    "Thumbs.db", "desktop.ini",
+)  # fmt: skip
+
+
+class ClaudeOptions(Struct, frozen=True, kw_only=True):
+    """How claude is run. Names are those of `claude --help` in snake case.
+
+    None or empty means: not passed. `("",)` is passed as an empty word: for `tools` it means no
+    tool at all, for `setting_sources` no source. Paths are absolute once the settings are loaded.
+    """
+
+    model: Text | None = None
+    fallback_model: Text | None = None
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    # Nobody is there to answer a prompt: what is not allowed is denied at once.
+    permission_mode: Literal[
+        "acceptEdits", "auto", "bypassPermissions", "default", "dontAsk", "plan"
+    ] = "dontAsk"
+    allowed_tools: Texts = ()
+    disallowed_tools: Texts = ()
+    tools: Tools = ()
+    system_prompt: Text | None = None
+    system_prompt_file: Text | None = None
+    append_system_prompt: Text | None = None
+    append_system_prompt_file: Text | None = None
+    max_turns: AtLeastOne | None = None
+    max_budget_usd: Usd | None = None
+    mcp_config: Texts = ()
+    # Only the servers named here; those of the user's own sessions stay out of a task.
+    strict_mcp_config: bool = True
+    # A folder's own settings are code (hooks): `project` is added where the folder is trusted.
+    setting_sources: tuple[Literal["user", "project", "local", ""], ...] = ("user",)
+    settings: Text | None = None
+    add_dir: Texts = ()
+    agents: Json | None = None
+    agent: Text | None = None
+    json_schema: Json | None = None
+    betas: Texts = ()
+    plugin_dir: Texts = ()
+    plugin_url: Texts = ()
+    file: Texts = ()
+    bare: bool = False
+    safe_mode: bool = False
+    disable_slash_commands: bool = False
+    exclude_dynamic_system_prompt_sections: bool = False
+
+    # Baton's own, never passed as a flag: OURS names them.
+    cwd: Text | None = None
+    env: Variables = ()
+    max_runtime: Span = Duration(3600)
+    max_silence: Span = Duration(600)
+    retries: Count = 3
+    on_crash: Literal["resume", "rerun", "hold"] = "resume"
+    on_denied: Literal["fail", "accept"] = "fail"
+    result: Text | None = None
+
+
+OURS = frozenset(
+    ("cwd", "env", "max_runtime", "max_silence", "retries", "on_crash", "on_denied", "result")
+)
+CLI_OPTIONS = tuple(name for name in ClaudeOptions.__struct_fields__ if name not in OURS)
+
+
+class ConsumerGroup(Struct, frozen=True):
+    """`count` consumer processes that take from these queues, the first one first."""
+
+    queues: tuple[Queue, ...] = ("default",)
+    count: Processes = 1
+
+
+class Watcher(Struct, frozen=True, kw_only=True):
+    """One watched folder; each file dropped there becomes a task. Exactly one of prompt and task.
+
+    `done` is where a file goes when its task has succeeded: a folder, `delete` it, or `leave` it.
+    """
+
+    name: str
+    path: Path
+    done: Path | Literal["delete", "leave"] | None = None
+    failed: Path
+    prompt: Text | None = None
+    task: Text | None = None
+    result: Text | None = None
+    settle: Pause = Duration(2)
+    recursive: bool = False
+    include: Texts = ()
+    ignore: Texts = IGNORED
+    priority: Priority = 0
+    queue: Queue = "default"
+    options: dict[str, Any] = {}
+
+
+class Poller(Struct, frozen=True, kw_only=True):
+    """One polled command whose new items become tasks. Exactly one of prompt and task."""
+
+    name: str
+    every: Period
+    command: Words
+    timeout: Span = Duration(60)
+    prompt: Text | None = None
+    task: Text | None = None
+    first: Literal["baseline", "all"] | Count = "all"
+    priority: Priority = 0
+    queue: Queue = "default"
+    options: dict[str, Any] = {}
+
+
+class Schedule(Struct, frozen=True, kw_only=True):
+    """One cron schedule whose ticks become tasks. Exactly one of prompt and task."""
+
+    name: str
+    cron: Cron
+    timezone: Text | None = None
+    prompt: Text | None = None
+    task: Text | None = None
+    catch_up: Literal["latest", "all", "none"] = "latest"
+    overlap: Literal["skip", "queue", "allow"] = "skip"
+    result: Text | None = None
+    priority: Priority = 0
+    queue: Queue = "default"
+    options: dict[str, Any] = {}
