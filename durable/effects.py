@@ -23,6 +23,7 @@ class Effects:
     exception: BaseException | None = None
     signal: str = ""
     follow: list[Submission] = field(default_factory=list)
+    tidy: list[str] = field(default_factory=list)  # values that Huey removes once the body has run
     cost_usd: float = 0.0
     session: str = ""
     note: str = ""  # what a person should know about a success

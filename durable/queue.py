@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import redis
 from huey import signals
 from huey.api import Huey, Result, ResultGroup, Task
 from huey.constants import EmptyData
@@ -21,7 +23,9 @@ from durable.records import FINAL, Lease, Record, State, Submission
 from durable.settlement import Settlement, settlement_of
 from durable.storage import LeaseStorage, Message, checked_priority, due_ms
 from durable.store import LeaseStore
-from durable.verdicts import Fail
+from durable.verdicts import Fail, GiveBack
+
+logger = logging.getLogger(__name__)
 
 
 class BatonResult(Result):
@@ -152,6 +156,8 @@ class BatonHuey(Huey):
         running = effects.begin(lease)
         try:
             self.execute(task, self._not_before(task))
+        except redis.RedisError as error:  # before the body: afterwards nothing here needs Redis
+            running.exception = running.exception or GiveBack("interrupted", f"Redis: {error}")
         finally:
             effects.end()
         return settlement_of(running)
@@ -179,6 +185,24 @@ class BatonHuey(Huey):
         finally:
             if running is not None:
                 running.after_body = True
+
+    def delete(self, key: str) -> bool:
+        """Remove a value; Huey's tidying up after a body waits for settle, or Redis could undo the body."""
+        running = effects.current()
+        if running is not None and running.after_body:
+            running.tidy.append(key)
+            return True
+        return bool(super().delete(key))
+
+    def _check_chord(self, config: Any, value: Any) -> None:
+        """As Huey's, however long Redis is away."""
+        while True:
+            try:
+                super()._check_chord(config, value)
+                return
+            except redis.RedisError as error:
+                logger.warning("Redis does not answer, so a chord waits (%s)", error)
+                time.sleep(1.0)
 
     def put_result(self, key: str, data: Any) -> None:
         """The result of the running attempt waits for settle; any other is stored at once."""

@@ -20,21 +20,30 @@ class Settlement:
 
     def settle(self, store: LeaseStore) -> bool:
         """Write it; False when the lease was lost. Raises redis.RedisError when the server is away."""
-        lease = self.lease
-        if self.state is None:
-            return store.release(
-                lease.id,
-                lease.token,
-                outcome=self.outcome,
-                reason=self.reason,
-                delay_ms=self.delay_ms,
-            )
+        written = self._release(store) if self.state is None else self._end(store, self.state)
+        if written and self.effects and self.effects.tidy:
+            store.forget(self.effects.tidy)
+        return written
+
+    def _release(self, store: LeaseStore) -> bool:
+        effects = self.effects
+        return store.release(
+            self.lease.id,
+            self.lease.token,
+            outcome=self.outcome,
+            reason=self.reason,
+            delay_ms=self.delay_ms,
+            cost_usd=effects.cost_usd if effects else 0.0,
+            session=effects.session if effects else "",
+        )
+
+    def _end(self, store: LeaseStore, state: State) -> bool:
         if self.effects is None:
-            return store.settle(lease, self.state, outcome=self.outcome, reason=self.reason)
-        retry = self.state is State.SCHEDULED
+            return store.settle(self.lease, state, outcome=self.outcome, reason=self.reason)
+        retry = state is State.SCHEDULED
         return store.settle(
-            lease,
-            self.state,
+            self.lease,
+            state,
             outcome=self.outcome,
             reason=self.reason,
             result=b"" if retry else self.effects.result,
@@ -61,6 +70,7 @@ def settlement_of(running: Effects) -> Settlement:
     if isinstance(said, GiveBack | KeyboardInterrupt) and not isinstance(said, Hold):
         end = Settlement(running.lease, None, getattr(said, "outcome", "interrupted"), message)
         end.delay_ms = int(getattr(said, "delay", 0) * 1000)
+        end.effects = running
         return end
     if isinstance(said, Hold):
         end = Settlement(running.lease, State.HELD, outcome, message)

@@ -153,10 +153,23 @@ class LeaseStore:
         return bool(self._run("settle", *args)[0] == b"ok")
 
     def release(
-        self, task_id: str, token: int, *, outcome: str, reason: str, delay_ms: int = 0
+        self,
+        task_id: str,
+        token: int,
+        *,
+        outcome: str,
+        reason: str,
+        delay_ms: int = 0,
+        cost_usd: float = 0.0,
+        session: str = "",
     ) -> bool:
         """Give the task back uncounted; False when the lease was not ours (harmless)."""
-        return bool(self._run("release", task_id, token, outcome, reason, delay_ms) == b"ok")
+        args = (task_id, token, outcome, reason, delay_ms, cost_usd, session)
+        return bool(self._run("release", *args) == b"ok")
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """Remove values of Huey's own (revocations that have done their work)."""
+        self.client.delete(*(self._key("kv:" + key) for key in keys))
 
     def reap(self, grace_ms: int, limit: int = 100) -> list[tuple[str, str]]:
         """Suspect or give back what nobody beat for: (id, "suspected" | "requeued")."""

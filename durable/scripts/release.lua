@@ -1,11 +1,13 @@
 -- release: the attempt did not count; the task goes back to the head of its queue, or waits.
--- ARGV: id, token, outcome, reason, delay ms. Answers 'ok', or 'stale' when the lease is not the caller's (harmless).
+-- ARGV: id, token, outcome, reason, delay ms, cost usd, session ('' as it is). Answers 'ok', or 'stale' when the lease is not the caller's (harmless).
 local id = ARGV[1]
 local r = redis.call('HMGET', task_key(id), 'token', 'state', 'cancel')
 if r[1] ~= ARGV[2] or r[2] ~= 'running' then return 'stale' end
 local delay, now = tonumber(ARGV[5]), now_ms()
 drop_lease(id)
 redis.call('HSET', task_key(id), 'outcome', ARGV[3], 'reason', ARGV[4])
+redis.call('HINCRBYFLOAT', task_key(id), 'cost_usd', ARGV[6])
+if ARGV[7] ~= '' then redis.call('HSET', task_key(id), 'session', ARGV[7]) end
 if r[3] then
   finish(id, now, 'cancelled', 'cancelled', 'cancelled by a person')
 elseif delay > 0 then

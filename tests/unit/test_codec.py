@@ -99,8 +99,8 @@ class Bomb:
         b'{"$":"datetime","v":"soon"}',
         b'{"$":["a"]}',
         b'{"$":"tuple"}',
-    ]
-    + [pickle.dumps(Bomb())],
+        pickle.dumps(Bomb()),
+    ],
 )
 def test_bytes_of_another_hand_are_refused_and_never_executed(data: bytes) -> None:
     with pytest.raises(CodecError):

@@ -226,6 +226,26 @@ def test_bytes_that_are_no_message_fail_and_an_unknown_task_is_held(huey: BatonH
     assert "tasks:" in held.reason
 
 
+def test_a_redis_that_goes_away_during_the_body_does_not_undo_it(
+    huey: BatonHuey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Huey tidies up after the body; that must not need the server before settle does."""
+
+    @huey.task()
+    def body() -> int:
+        monkeypatch.setattr(huey.storage, "client", None)
+        return 7
+
+    result = body()
+    client = huey.storage.client
+    lease = huey.store.claim("me", "n", ("default",), 30_000)
+    assert isinstance(lease, Lease)
+    settlement = huey.attempt(lease)
+    monkeypatch.setattr(huey.storage, "client", client)
+    assert settlement.settle(huey.store)
+    assert result.get() == 7
+
+
 def test_a_periodic_task_keeps_its_schedule_readable(huey: BatonHuey) -> None:
     from huey import crontab
 

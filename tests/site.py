@@ -1,0 +1,123 @@
+"""An instance of Baton in a folder of the test's own: its files, its processes (without PM2), its queue."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from durable.connect import connect
+from durable.records import Record, State
+from durable.store import LeaseStore
+from settings import Settings, load
+from tests.conftest import ROOT, wait_until
+
+
+class Site:
+    """Write the configuration, start apps as processes, look at the queue; `close` ends everything."""
+
+    def __init__(
+        self, folder: Path, config: dict[str, Any], env: dict[str, str] | None = None
+    ) -> None:
+        self.folder = folder
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        (folder / "home").mkdir(exist_ok=True)
+        (folder / "baton.yaml").write_text(yaml.safe_dump(config))
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder / "home"),
+            "LANG": "C.UTF-8",
+            "BATON_CONFIG": str(folder / "baton.yaml"),
+            "BATON_VAR": str(folder / "var"),
+            **(env or {}),
+        }
+
+    @property
+    def settings(self) -> Settings:
+        """The settings as the processes read them."""
+        return load(environ=self.env)
+
+    @property
+    def store(self) -> LeaseStore:
+        """The queue."""
+        settings = self.settings
+        return LeaseStore(connect(settings.redis.url), f"{{{settings.instance}}}:")
+
+    def start(self, role: str, name: str = "", **env: str) -> subprocess.Popen[bytes]:
+        """One app, as PM2 would start it; returns when it has said that it is ready."""
+        label = f"{role}-{name}".rstrip("-")
+        log = self.log(label)
+        seen = log.read_text().count(": ready\n") if log.exists() else 0
+        with log.open("ab") as out:
+            process = subprocess.Popen(
+                [sys.executable, str(ROOT / "app.py"), role, *([name] if name else [])],
+                env=self.env | env,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        self.processes[label] = process
+        wait_until(
+            lambda: log.read_text().count(": ready\n") > seen or process.poll() is not None,
+            what=f"{label} is ready",
+        )
+        assert process.poll() is None, log.read_text()
+        return process
+
+    def log(self, label: str) -> Path:
+        """Where an app's words are."""
+        return self.folder / f"{label}.log"
+
+    def kill(self, label: str) -> None:
+        """SIGKILL one app."""
+        process = self.processes.pop(label)
+        process.kill()
+        process.wait()
+
+    def stop(self, label: str) -> int:
+        """SIGINT one app, as PM2 does; its exit status."""
+        process = self.processes.pop(label)
+        process.send_signal(signal.SIGINT)
+        return process.wait(40)
+
+    def close(self) -> None:
+        """End every app, Redis last."""
+        for label in sorted(self.processes, key=lambda name: name == "redis"):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.stop(label)
+        for process in self.processes.values():
+            process.kill()
+
+    def python(self, code: str) -> str:
+        """What a Python shell of the user prints."""
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def wait_for(self, task_id: str, state: State, seconds: float = 30) -> Record:
+        """The record, once it is in this state."""
+        store = self.store
+
+        def reached() -> bool:
+            record = store.record(task_id)
+            return record is not None and record.state is state
+
+        wait_until(reached, seconds, what=f"{task_id} is {state}: now {store.record(task_id)}")
+        record = store.record(task_id)
+        assert record is not None
+        return record
