@@ -1,0 +1,1 @@
+"""The demo and its stand-in for the Messages API."""
