@@ -60,7 +60,7 @@ def test_a_blocked_consumer_wakes_at_once(private_server: PrivateServer) -> None
 
     waiter = threading.Thread(target=wait)
     waiter.start()
-    wait_until(lambda: store.client.info("clients")["blocked_clients"] == 1)  # type: ignore[index]
+    wait_until(lambda: store.client.info("clients")["blocked_clients"] == 1)
     sent = time.monotonic()
     store.submit([Submission(id="a", body=b"{}")])
     waiter.join(5)

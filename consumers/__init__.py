@@ -1,0 +1,1 @@
+"""Everything that takes a task out of the queue and runs it; nothing here puts one in."""

@@ -1,0 +1,302 @@
+"""One Claude attempt as a pipeline over one record: prepare → spawn → follow → conclude → what follows."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import redis
+
+from consumers import claude, consequence, handle, leftovers, processes, result_file
+from consumers.heartbeat import Heartbeat, Held
+from consumers.outcome import Conclusion, Exit, Outcome, conclude, early
+from consumers.stream import Summary, fold, frame
+from durable import effects
+from durable.effects import Effects
+from durable.records import Lease
+from durable.store import LeaseStore
+from durable.verdicts import Fail, GiveBack
+
+if TYPE_CHECKING:
+    from settings import ClaudeOptions, Settings
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 0.2
+_HOLD_S = 3.0
+#: A claude that does not end by itself after its result, s.
+_LINGER_S = 10.0
+#: With a remote server, a run is held only while beats are confirmed, s.
+_REMOTE_BEAT_AGE_S = 10.0
+_MISSING_RECHECK_S = 60.0
+LADDER_S = (5.0, 3.0, 2.0)
+RUNNER_DEADLINE_S = 15.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All that is decided before anything is started."""
+
+    lease: Lease
+    folder: Path
+    options: ClaudeOptions
+    command: dict[str, Any]
+    prompt: str
+    session: str
+
+
+class Runs:
+    """Runs the Claude attempts of one consumer, one at a time in its worker's thread."""
+
+    def __init__(
+        self, settings: Settings, store: LeaseStore, heartbeat: Heartbeat, stopping: threading.Event
+    ) -> None:
+        self.settings, self.store = settings, store
+        self.heartbeat, self.stopping = heartbeat, stopping
+
+    def attempt(
+        self, task: Any, prompt: str, options: dict[str, Any], context: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The body of a Claude task: its result, or a verdict that says how the attempt ends."""
+        running = effects.current()
+        if running is None:
+            raise Fail("rejected", "a Claude task runs only inside a consumer")
+        end, chosen = self._earlier(running.lease, options) or self._run(running, prompt, options)
+        running.cost_usd, running.session = end.cost_usd or 0.0, end.session_id or ""
+        task.retries = 0  # Baton counts the attempts of Claude tasks by its own rules
+        self._follow_up(running, end, chosen)
+        return self._result(running, end, chosen)
+
+    # -- prepare
+
+    def _options(self, changes: dict[str, Any]) -> ClaudeOptions:
+        from settings import overlay
+
+        try:
+            return overlay(self.settings.claude, changes)
+        except ValueError as error:
+            raise Fail("rejected", str(error)) from error
+
+    def _earlier(
+        self, lease: Lease, changes: dict[str, Any]
+    ) -> tuple[Conclusion, ClaudeOptions] | None:
+        """The success of the attempt before this one, when its consumer died before it could be written."""
+        if lease.attempt < 2:
+            return None
+        leftovers.end_runs(self.settings.var, lease.id)
+        folder = self._folder(lease.id, lease.attempt - 1)
+        ended = handle.exit_of(folder)
+        if ended is None or _token_of(folder) == lease.settled_token:
+            return None
+        chosen = self._options(changes)
+        end = conclude(_read(folder, Summary())[0], ended, time.time(), chosen.on_denied)
+        if end.outcome is not Outcome.SUCCEEDED:
+            return None
+        log.info("task %s: attempt %d had succeeded already", lease.id, lease.attempt - 1)
+        return end, chosen
+
+    def _folder(self, task_id: str, attempt: int) -> Path:
+        return self.settings.var / "attempts" / task_id / str(attempt)
+
+    def _plan(self, lease: Lease, prompt: str, changes: dict[str, Any]) -> Plan:
+        options = self._options(changes)
+        folder = self._folder(lease.id, lease.attempt)
+        cwd = Path(options.cwd).expanduser() if options.cwd else Path()
+        cwd = self.settings.base / cwd
+        if not cwd.is_dir():
+            raise Fail("rejected", f"the working folder {cwd} does not exist", "correct `cwd`")
+        session = claude.session_id(lease.id, lease.attempt)
+        command = self._command(lease, folder, cwd, options, session)
+        return Plan(lease, folder, options, command, prompt, session)
+
+    def _command(
+        self, lease: Lease, folder: Path, cwd: Path, options: ClaudeOptions, session: str
+    ) -> dict[str, Any]:
+        tmpdir, marker = folder / "tmp", f"{lease.id}/{lease.attempt}"
+        environ = claude.environment(self.settings.environ, options.env, str(tmpdir), marker)
+        denied = [self.settings.base / ".env", self.settings.root / ".env", self.settings.var]
+        return {
+            "argv": claude.argv(
+                self._claude(), options, session, resume=False, denied_paths=denied
+            ),
+            "env": environ,
+            "cwd": str(cwd),
+            "umask": 0o077,
+            "tmpdir": str(tmpdir),
+            "marker": marker,
+            "token": lease.token,
+            "socket": str(self.settings.run_dir / f"r{lease.token}.sock"),
+            "max_runtime_s": float(options.max_runtime),
+            "max_silence_s": float(options.max_silence),
+            "deadline_s": RUNNER_DEADLINE_S,
+            "ladder_s": LADDER_S,
+            "billed": claude.credential(environ, Path(environ.get("HOME", "/"))),
+        }
+
+    def _claude(self) -> str:
+        found = claude.locate(self.settings)
+        if isinstance(found, claude.Found):
+            return str(found.path)
+        until = int((time.time() + _MISSING_RECHECK_S) * 1000)
+        self.store.close_gate(
+            "claude", "claude missing", by="consumer", why=found.remedy, until_ms=until
+        )
+        raise GiveBack("interrupted", found.remedy)
+
+    def _check_budget(self, lease: Lease) -> None:
+        budget = self.settings.budget_usd_per_day
+        if budget is None or (spent := self.store.spent_today_usd()) < budget:
+            return
+        why = (
+            f"{spent:.2f} of {budget:.2f} USD are spent today (UTC); it opens at midnight UTC. "
+            "Raise budget_usd_per_day in baton.yaml and run ./baton up, then ./baton unpause budget"
+        )
+        self._close_gate(
+            consequence.Gate("budget", (time.time() // 86_400 + 1) * 86_400), lease, why
+        )
+        raise GiveBack("interrupted", why)
+
+    # -- spawn and follow
+
+    def _run(
+        self, running: Effects, prompt: str, changes: dict[str, Any]
+    ) -> tuple[Conclusion, ClaudeOptions]:
+        self._check_budget(running.lease)
+        plan = self._plan(running.lease, prompt, changes)
+        run = handle.launch(plan.folder, plan.command, plan.prompt)
+        self._record_start(plan, run)
+        held = next(h for h in self.heartbeat.in_hand() if h.lease.id == plan.lease.id)
+        summary, ended = self._follow(plan, run, held)
+        processes.sweep(lambda: processes.marked(plan.lease.id), time.monotonic() + LADDER_S[-1])
+        return conclude(summary, ended, time.time(), plan.options.on_denied), plan.options
+
+    def _record_start(self, plan: Plan, run: handle.Handle) -> None:
+        facts = {"folder": str(plan.folder), "pid": run.pid, "boot_id": processes.boot_id()}
+        try:
+            self.store.started(plan.lease, facts, plan.session)
+        except redis.RedisError as error:
+            log.warning("task %s: its start could not be recorded (%s)", plan.lease.id, error)
+
+    def _follow(self, plan: Plan, run: handle.Handle, held: Held) -> tuple[Summary, Exit]:
+        """Read the stream as it grows and hold the run's deadline, until the run has ended."""
+        summary, position, told = Summary(), 0, False
+        next_hold = result_at = 0.0
+        token = plan.lease.token
+        while True:
+            ended = run.wait(_LOOK_S)
+            summary, position = _read(plan.folder, summary, position)
+            if ended is not None:
+                return summary, ended
+            now = time.monotonic()
+            result_at = result_at or (now if summary.result else 0.0)
+            reason = self._stop_reason(summary, held, result_at, now)
+            if reason and not told:
+                log.info("task %s: stopping its run: %s", plan.lease.id, reason)
+                told = run.stop(token, reason)
+            elif now >= next_hold and self._may_hold():
+                run.hold(token)
+                next_hold = now + _HOLD_S
+
+    def _may_hold(self) -> bool:
+        """With a remote server, only a confirmed beat moves the run's deadline (promise 3)."""
+        local = self.settings.redis.url.startswith("unix:")
+        return local or self.heartbeat.age_s() < _REMOTE_BEAT_AGE_S
+
+    def _stop_reason(
+        self, summary: Summary, held: Held, result_at: float, now: float
+    ) -> str | None:
+        if held.cancelled.is_set():
+            return "cancelled"
+        if held.lost.is_set():
+            return "lost"
+        if self.stopping.is_set():
+            return "shutdown"
+        if result_at and now - result_at > _LINGER_S:
+            return "lingering"
+        return "gate" if not summary.result and early(summary) else None
+
+    # -- conclude
+
+    def _follow_up(self, running: Effects, end: Conclusion, options: ClaudeOptions) -> None:
+        """Close the gate where the outcome asks for it, and raise the verdict unless it is a success."""
+        what = consequence.follows(
+            end,
+            counted=running.lease.counted,
+            started=running.lease.attempt,
+            retries=options.retries,
+            on_crash=options.on_crash,
+            now=time.time(),
+        )
+        if what.gate:
+            self._close_gate(what.gate, running.lease, f"{end.message} {end.remedy}".strip())
+        if what.verdict is not None:
+            raise what.verdict
+
+    def _close_gate(self, gate: consequence.Gate, lease: Lease, why: str) -> None:
+        until = None if gate.until is None else int(gate.until * 1000)
+
+        def close() -> None:
+            self.store.close_gate("claude", gate.reason, by=lease.id, why=why, until_ms=until)
+
+        _insist(close, self.stopping)
+
+    def _result(self, running: Effects, end: Conclusion, options: ClaudeOptions) -> dict[str, Any]:
+        if options.result:
+            running.note = self._write_result(running.lease, Path(options.result), end.text or "")
+        return {
+            "text": end.text,
+            "structured": end.structured,
+            "session_id": end.session_id,
+            "cost_usd": end.cost_usd,
+            "turns": end.turns,
+            "duration_s": end.duration_s,
+            "usage": end.usage,
+        }
+
+    def _write_result(self, lease: Lease, target: Path, text: str) -> str:
+        """Write the result's file; the attempt stays a success when that fails, and its row says so."""
+        try:
+            where = result_file.write(self.settings.base / target.expanduser(), text)
+        except OSError as error:
+            log.error("task %s: its result could not be written to %s: %s", lease.id, target, error)
+            return f"the result could not be written to {target}: {error.strerror or error}"
+        return f"result written to {where}"
+
+
+def _insist(act: Callable[[], object], stopping: threading.Event) -> None:
+    """Until Redis answers: a limit that is not written down burns every other task."""
+    while True:
+        try:
+            act()
+            return
+        except redis.RedisError as error:
+            log.warning("Redis does not answer (%s); trying again", error)
+            if stopping.wait(1.0):
+                return
+
+
+def _read(folder: Path, summary: Summary, position: int = 0) -> tuple[Summary, int]:
+    """Fold what the stream holds after `position`; a line that is not complete waits for its rest."""
+    try:
+        with (folder / "stream.jsonl").open("rb") as stream:
+            stream.seek(position)
+            data = stream.read()
+    except FileNotFoundError:
+        return summary, position
+    events, rest = frame(data)
+    for event in events:
+        summary = fold(summary, event)
+    return summary, position + len(data) - len(rest)
+
+
+def _token_of(folder: Path) -> int:
+    try:
+        return int(json.loads((folder / "command.json").read_text())["token"])
+    except (OSError, ValueError, KeyError):
+        return -1

@@ -1,0 +1,102 @@
+"""The thread that keeps a consumer's leases alive, and hears what became of them (cancelled, lost)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+import redis
+
+from durable.records import Lease
+from durable.store import LeaseStore
+
+log = logging.getLogger(__name__)
+
+LEASE_MS = 30_000
+BEAT_S = 5.0
+_COMPLAIN_EVERY_S = 60.0
+
+
+class Held:
+    """One lease in hand, and what its attempt must know."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.cancelled = threading.Event()
+        self.lost = threading.Event()
+
+
+class Heartbeat(threading.Thread):
+    """Beats every 5 s, and at once when somebody pokes the owner. Never touches a worker's connection."""
+
+    def __init__(
+        self, store: LeaseStore, owner: str, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(name="heartbeat", daemon=True)
+        self.store, self.owner, self._now = store, owner, now
+        self._held: dict[str, Held] = {}
+        self._lock = threading.Lock()
+        self._stop_asked = threading.Event()
+        self.last_success = now()
+        self._complained = float("-inf")
+
+    def hold(self, lease: Lease) -> Held:
+        """Beat for this lease from now on."""
+        held = Held(lease)
+        with self._lock:
+            self._held[lease.id] = held
+        return held
+
+    def let_go(self, lease: Lease) -> None:
+        """Beat for it no longer."""
+        with self._lock:
+            self._held.pop(lease.id, None)
+
+    def in_hand(self) -> list[Held]:
+        """The leases that are beaten for now."""
+        with self._lock:
+            return list(self._held.values())
+
+    def age_s(self) -> float:
+        """Seconds since the server last confirmed a beat."""
+        return self._now() - self.last_success
+
+    def stop(self) -> None:
+        """End after the current wait, of at most 5 s; nobody needs to join a daemon thread."""
+        self._stop_asked.set()
+
+    def run(self) -> None:
+        """Beat until stopped; an absent server is waited for."""
+        while not self._stop_asked.is_set():
+            try:
+                self.store.wait_for_poke(self.owner, BEAT_S)
+                self.beat()
+            except redis.RedisError as error:
+                self._complain(error)
+                self._stop_asked.wait(1.0)
+
+    def beat(self) -> None:
+        """Extend all leases in hand and pass on what the server says about each."""
+        mine = self.in_hand()
+        if mine:
+            words = self.store.beat([(h.lease.id, h.lease.token) for h in mine], LEASE_MS)
+            for held, word in zip(mine, words, strict=True):
+                _pass_on(held, word)
+        self.last_success = self._now()
+
+    def _complain(self, error: redis.RedisError) -> None:
+        if self._now() - self._complained > _COMPLAIN_EVERY_S:
+            log.warning(
+                "Redis does not answer (%s); running attempts go on, the beat is tried again", error
+            )
+            self._complained = self._now()
+
+
+def _pass_on(held: Held, word: str) -> None:
+    if word == "cancel":
+        held.cancelled.set()
+    elif word == "lost":
+        log.warning("task %s: the lease was given on; its attempt is stopped", held.lease.id)
+        held.lost.set()

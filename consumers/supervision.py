@@ -1,0 +1,220 @@
+"""One claude and everything below it, watched until none of it is left.
+
+Holds the limits (deadline, wall clock, silence), the ladder of signals, and the clearing at the
+end. Starting claude and writing down how it ended is the runner's part.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from consumers import processes
+from consumers.control import Control
+from consumers.light import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LOOK_S = 1.0
+"""The longest sleep: the stream's growth is looked at, and a deadline that passed while the
+machine was suspended is noticed, within this time."""
+
+NORMAL_GRACE_S = 0.5
+"""What a leftover gets between SIGTERM and SIGKILL when claude ended by itself."""
+
+KILL_EVERY_S = 0.02
+GIVE_UP_S = 30.0
+"""Only what SIGKILL cannot end (another user's process, a hung disk) lives that long."""
+
+# Where there is no CLOCK_BOOTTIME (macOS), CLOCK_MONOTONIC counts on through sleep as well.
+BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def boot_s() -> float:
+    """Seconds since boot, time in suspend included: leases go on while a laptop sleeps."""
+    return time.clock_gettime(BOOT_CLOCK)
+
+
+class Supervision:
+    """The state of one run. `command` is the content of command.json; see runner."""
+
+    def __init__(self, command: dict[str, Any]) -> None:
+        self.command = command
+        self.token = int(command["token"])
+        self.deadline = boot_s() + command["deadline_s"]
+        self.stopped: str | None = None
+        self.claude = 0
+        self.status: int | None = None
+        self.killed: set[int] = set()
+        self._children = True
+        self._rung = 0
+        self._rung_due = 0.0
+        self._ends = _after(command.get("max_runtime_s"))
+        self._silence_s = command.get("max_silence_s")
+        self._size = 0
+        self._silent_at = _after(self._silence_s)
+        self._wake, self._poll = _catch_signals(self), select.poll()
+        self._poll.register(self._wake, select.POLLIN)
+        self._watched = {self._wake}
+        self.control = Control(command["socket"], self.obey)
+
+    def obey(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Carry out a consumer's order if it comes with the highest token seen so far."""
+        token, error = order.get("token"), None
+        if not isinstance(token, int) or isinstance(token, bool):
+            error = "an order needs a token, a whole number"
+        elif token < self.token:
+            error = f"token {token} is older than {self.token}"
+        elif order.get("cmd") == "hold":
+            self.token, self.deadline = token, boot_s() + self.command["deadline_s"]
+        elif order.get("cmd") == "stop":
+            self.token = token
+            self.stop(str(order.get("reason") or "shutdown")[:32])
+        else:
+            error = "cmd is hold or stop"
+        answer = {"ok": error is None, "error": error, "pid": os.getpid()}
+        return answer | {"token": self.token, "stopped": self.stopped}
+
+    def stop(self, reason: str) -> None:
+        """Begin the ladder. The first reason stands; later ones change nothing."""
+        if self.stopped is None and self.status is None:
+            self.stopped = reason
+
+    def watch(self, claude: int, stream: int) -> None:
+        """Return when claude has ended, by itself or by the ladder; `stream` is its output."""
+        self.claude = claude
+        while self.status is None:
+            self._check_limits(stream)
+            self._climb()
+            self._wait(self._next_due())
+
+    def clear(self) -> list[int]:
+        """End what claude left running. Returns the pids that even SIGKILL did not end.
+
+        SIGTERM first, for those that tidy up; then SIGKILL to every process group found, again and
+        again: a group dies at once, so a process that forks faster than we look is caught too.
+        """
+        if not self._any_left():
+            self._sweep_marked(time.monotonic() + GIVE_UP_S)
+            return []
+        grace_s = self.command["ladder_s"][2]
+        until = time.monotonic() + (grace_s if self.stopped else min(grace_s, NORMAL_GRACE_S))
+        for process in self._left():
+            self.killed.add(process.pid)
+            processes.send(process.pid, signal.SIGTERM)
+            processes.send(process.pid, signal.SIGCONT)
+        while self._any_left() and time.monotonic() < until:
+            self._wait(until - time.monotonic())
+        until = time.monotonic() + GIVE_UP_S
+        while self._any_left() and time.monotonic() < until:
+            self._kill_groups()
+            self._wait(KILL_EVERY_S)
+        self._sweep_marked(until)
+        return [process.pid for process in self._left()] if self._any_left() else []
+
+    def _check_limits(self, stream: int) -> None:
+        size, now = os.fstat(stream).st_size, time.monotonic()
+        if size != self._size:
+            self._size, self._silent_at = size, _after(self._silence_s)
+        if boot_s() >= self.deadline:
+            self.stop("deadline")
+        elif now >= self._ends:
+            self.stop("timed_out")
+        elif now >= self._silent_at:
+            self.stop("silent")
+
+    def _climb(self) -> None:
+        """SIGINT (claude writes its session and its result), SIGTERM, then SIGKILL."""
+        if self.stopped is None or time.monotonic() < self._rung_due:
+            return
+        number = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)[self._rung]
+        processes.send(self.claude, number)
+        processes.send(self.claude, signal.SIGCONT)  # a stopped process hears nothing else
+        self._rung_due = time.monotonic() + self.command["ladder_s"][self._rung]
+        self._rung = min(self._rung + 1, 2)
+
+    def _next_due(self) -> float:
+        now = time.monotonic()
+        due = self._rung_due - now if self.stopped else min(self._ends, self._silent_at) - now
+        return min(due, self.deadline - boot_s() if not self.stopped else due, LOOK_S)
+
+    def _wait(self, at_most_s: float) -> None:
+        """Sleep until a child ends, an order or a signal comes, or the time is over."""
+        wanted = {self._wake, *self.control.files()}
+        for file in wanted - self._watched:
+            self._poll.register(file, select.POLLIN)
+        for file in self._watched - wanted:
+            self._poll.unregister(file)
+        self._watched = wanted
+        for file, _ in self._poll.poll(max(0.0, at_most_s * 1000 + 1)):
+            if file == self._wake:
+                os.read(file, 4096)
+            else:
+                self.control.serve(file)
+        self._reap()
+
+    def _reap(self) -> None:
+        while self._children:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                self._children = False
+                return
+            if pid == 0:
+                return
+            if pid == self.claude:
+                self.status = status
+
+    def _any_left(self) -> bool:
+        """Linux: every orphan below us becomes our child, so no child means nobody at all."""
+        self._reap()
+        return self._children or (not processes.LINUX and bool(self._left()))
+
+    def _left(self) -> list[processes.Process]:
+        return processes.descendants(os.getpid())
+
+    def _kill_groups(self) -> None:
+        """Below us every group is claude's own: it began a session, and groups never leave one."""
+        ours = os.getpgrp()
+        for process in self._left():
+            self.killed.add(process.pid)
+            if process.group > 1 and process.group != ours:
+                _kill_group(process.group)
+            processes.send(process.pid, signal.SIGKILL)
+
+    def _sweep_marked(self, until: float) -> None:
+        """Those that left the tree (handed to a service manager, say) but kept the environment."""
+        marker = self.command["marker"]
+        if found := processes.marked(marker):
+            self.killed.update(found)
+            processes.sweep(lambda: processes.marked(marker), until)
+
+
+def _after(seconds: float | None) -> float:
+    """On CLOCK_MONOTONIC, which stands still in suspend: a laptop's sleep is no timeout."""
+    return time.monotonic() + seconds if seconds else float("inf")
+
+
+def _kill_group(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _catch_signals(supervision: Supervision) -> int:
+    """Let every signal wake the loop; SIGTERM also begins the ladder.
+
+    SIGINT and SIGHUP get a handler that does nothing, because claude would inherit SIG_IGN.
+    """
+    read_end, write_end = os.pipe()
+    for end in (read_end, write_end):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: supervision.stop("shutdown"))
+    return read_end
