@@ -302,6 +302,12 @@ class LeaseStore:
                 found.append(entry)
         return sorted(found, key=lambda e: e.since_ms)
 
+    def spent_today_usd(self) -> float:
+        """What all attempts that ended today (UTC, by the server's clock) have cost."""
+        day = self.now_ms() // 86_400_000
+        value: Any = self.client.hget(self._key("spent"), str(day))
+        return float(value or 0)
+
     def now_ms(self) -> int:
         """The server's clock, ms since 1970: the only one that the queue goes by."""
         seconds, micros = self.client.time()

@@ -78,6 +78,14 @@ local function finish(id, now, state, outcome, reason)
   note(state, id, outcome)
 end
 
+-- What an attempt cost, on its task and on the day (UTC, days since 1970) for the budget.
+local function add_cost(id, now, usd)
+  if tonumber(usd) > 0 then
+    redis.call('HINCRBYFLOAT', task_key(id), 'cost_usd', usd)
+    redis.call('HINCRBYFLOAT', P .. 'spent', int(math.floor(now / 86400000)), usd)
+  end
+end
+
 -- One task in, unless its id or key is known. ARGV[i..i+8]: id key kind queue priority due_ms source name body.
 -- Answers the id that stands for it and 1 when it is new, else 0.
 local FIELDS = 9

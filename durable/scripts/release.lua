@@ -6,7 +6,7 @@ if r[1] ~= ARGV[2] or r[2] ~= 'running' then return 'stale' end
 local delay, now = tonumber(ARGV[5]), now_ms()
 drop_lease(id)
 redis.call('HSET', task_key(id), 'outcome', ARGV[3], 'reason', ARGV[4])
-redis.call('HINCRBYFLOAT', task_key(id), 'cost_usd', ARGV[6])
+add_cost(id, now, ARGV[6])
 if ARGV[7] ~= '' then redis.call('HSET', task_key(id), 'session', ARGV[7]) end
 if r[3] then
   finish(id, now, 'cancelled', 'cancelled', 'cancelled by a person')

@@ -11,7 +11,7 @@ if r[1] ~= token or r[2] ~= 'running' then return { 'stale', r[2] or '' } end
 local now = now_ms()
 drop_lease(id)
 redis.call('HSET', key, 'settled_token', token, 'settled_state', state)
-redis.call('HINCRBYFLOAT', key, 'cost_usd', ARGV[9])
+add_cost(id, now, ARGV[9])
 if ARGV[6] ~= '' then redis.call('HSET', key, 'result', ARGV[6]) end
 if ARGV[8] ~= '' then redis.call('HSET', key, 'body', ARGV[8]) end
 if ARGV[10] ~= '' then redis.call('HSET', key, 'session', ARGV[10]) end
