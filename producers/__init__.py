@@ -1,0 +1,1 @@
+"""What puts tasks in: watchers of folders, pollers of sources, the scheduler of ticks."""

@@ -1,0 +1,142 @@
+"""The way out for claimed files: when its task has ended, a file goes to Done or to Failed."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+from pathlib import Path
+
+import producers.faults
+import settings
+from durable.records import Record, State
+from durable.store import LeaseStore
+from producers.claims import Claim, Ledger, shown
+from producers.patience import Patience
+from producers.putaway import put_away
+
+log = logging.getLogger(__name__)
+
+FOLLOW_S = 1.0  # between looks at the queue while files are claimed
+#: Records per look: ten thousand waiting files must not keep Redis busy.
+AT_ONCE = 200
+
+
+class Finisher:
+    """The claims whose tasks are in the queue. Doing any of it again after a crash goes on with it."""
+
+    def __init__(
+        self,
+        config: settings.Watcher,
+        ledger: Ledger,
+        store: LeaseStore,
+        faults: producers.faults.Faults,
+    ) -> None:
+        self.done, self.failed = config.done, os.fsencode(config.failed)
+        self.ledger, self.store, self._fault = ledger, store, faults
+        self.open: dict[str, Claim] = {}
+        self._doomed: dict[str, tuple[Claim, str]] = {}  # to Failed, once the disk lets us
+        self.due = 0.0
+        self.disk = Patience("files cannot be put away", log)
+
+    @property
+    def folders(self) -> frozenset[bytes]:
+        """Where files end up, which is not to be watched."""
+        done = {os.fsencode(self.done)} if isinstance(self.done, Path) else set()
+        return frozenset(done | {self.failed})
+
+    def take_over(self, claims: list[Claim]) -> None:
+        """Begin with the claims that an earlier process has submitted."""
+        self.open = {claim.id: claim for claim in claims}
+        self.due = 0.0
+
+    def follow(self, claim: Claim) -> None:
+        """From now on, wait for this claim's task to end."""
+        self.open[claim.id] = claim
+
+    def finish_all(self, now: float) -> None:
+        """Put away the files of tasks that are final. Raises RedisError."""
+        if not self.waiting or now < self.due:
+            return
+        self.due = now + FOLLOW_S
+        ids = list(itertools.islice(self.open, AT_ONCE))
+        failed = self._retry_doomed()
+        for task_id, record in zip(ids, self.store.records(ids), strict=True):
+            claim = self.open.pop(task_id)
+            try:
+                finished = self._finish(claim, record)
+            except OSError as error:
+                finished, failed = False, error
+            if not finished:
+                self.open[task_id] = claim  # at the end: the others have their turn first
+        self._say(now, failed)
+
+    @property
+    def waiting(self) -> int:
+        """How many files are claimed and submitted, or still to be moved."""
+        return len(self.open) + len(self._doomed)
+
+    def _retry_doomed(self) -> OSError | None:
+        try:
+            for task_id, (claim, reason) in list(self._doomed.items()):
+                self._give_up(claim, reason)
+                del self._doomed[task_id]
+        except OSError as error:
+            return error
+        return None
+
+    def _say(self, now: float, failed: OSError | None) -> None:
+        if failed:
+            self.due = now + max(FOLLOW_S, self.disk.failed(now, failed))
+        else:
+            self.disk.worked()
+
+    def _finish(self, claim: Claim, record: Record | None) -> bool:
+        """Put the file away if its task is final; whether nothing is left to do for it."""
+        if record is None:
+            reason = f"task {claim.id} is no longer in the queue; how it ended is not known"
+            self._give_up(claim, reason)
+            return True
+        if not record.state.final:
+            return False
+        self._fault("final")
+        if record.state is not State.SUCCEEDED:
+            why = record.reason or record.outcome
+            self._move(claim, self.failed, f"{record.state.value}: {why}")
+        elif isinstance(self.done, Path):
+            self._move(claim, os.fsencode(self.done), record.state.value)
+        elif self.done == "delete":
+            self._delete(claim)
+        else:
+            self.ledger.mark_kept(claim)
+            log.info("%s succeeded and stays at %s", claim.file_name, shown(claim.path))
+        return True
+
+    def give_up(self, claim: Claim, reason: str) -> None:
+        """Move a file that has no task to tell its story to Failed, at the next round."""
+        self._doomed[claim.id] = claim, reason
+
+    def _give_up(self, claim: Claim, reason: str) -> None:
+        """Move it, with a note of the reason beside it."""
+        placed = self._move(claim, self.failed, reason)
+        if placed:
+            with contextlib.suppress(FileExistsError), open(placed + b".why.txt", "x") as note:
+                note.write(f"{reason}\n")
+
+    def _move(self, claim: Claim, folder: bytes, why: str) -> bytes | None:
+        placed = None
+        if os.path.isfile(claim.path):
+            placed = put_away(claim.path, folder, claim.name, claim.id)
+            log.info("%s moved to %s (%s)", claim.file_name, shown(placed), why)
+        else:
+            log.warning("%s is no longer at %s (%s)", claim.file_name, shown(claim.path), why)
+        self._fault("put-away")
+        self.ledger.forget(claim)
+        return placed
+
+    def _delete(self, claim: Claim) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(claim.path)
+        log.info("%s succeeded and is deleted, as configured", claim.file_name)
+        self.ledger.forget(claim)

@@ -1,0 +1,218 @@
+"""The process that fires schedules: those of baton.yaml and Huey's periodic tasks, each tick once.
+
+Every schedule has a durable cursor, and the tick it fires is part of the same submit, so any number
+of schedulers may run. A tick that came while none ran is not owed: it is said, and skipped.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import redis
+
+import producers.faults
+import settings as types
+from durable.cronspec import CronError
+from durable.errors import BatonError, CursorMovedError
+from durable.records import Cursor, Submission, Submitted
+from durable.store import LeaseStore
+from producers.bell import Bell, cancel_last_moment, stop_on_signals
+from producers.faults import Faults
+from producers.patience import Patience
+from producers.recipe import Makers
+from producers.schedules import Schedule, from_huey, from_settings
+from producers.templates import TemplateError
+from producers.ticks import Place, PlaceError, iso, owed, read_place
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0  # the longest sleep: a clock that is set, or a suspend, is noticed after it
+LATE_S = 1.0  # a tick is said to be late after this
+#: A restart must not cost the tick that falls into it, so this much is owed even at a start.
+RESTART = dt.timedelta(seconds=60)
+#: Clocks of two hosts may differ by this much. A place further ahead comes from a wrong clock and
+#: is not believed: firing a tick again is a no-op by its key, never firing it would be a loss.
+SKEW = dt.timedelta(seconds=60)
+
+
+class Scheduler:
+    """The state of the scheduler. `step` fires what is due and says when to come again."""
+
+    def __init__(
+        self,
+        schedules: Iterable[Schedule],
+        store: LeaseStore,
+        *,
+        bell: Bell | None = None,
+        wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+        faults: Faults = producers.faults.none,
+    ) -> None:
+        self.schedules = list(schedules)
+        self.store, self.wall, self.clock, self._fault = store, wall, clock, faults
+        self.bell = bell or Bell()
+        self.redis = Patience("Redis", log)
+        self._ahead_s = self.wall() - self.clock()  # of the steady clock; falls when set back
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Step until the bell is stopped; `ready` is called once every schedule knows its place."""
+        said = False
+        while not self.bell.stopped:
+            wait_s = self.step()
+            if not said and all(schedule.place for schedule in self.schedules):
+                said = True
+                ready()
+            self.bell.wait(wait_s)
+
+    def step(self) -> float:
+        """Fire what is due; seconds until something may be due again."""
+        if self.redis.waiting(self.clock()):
+            return self.redis.until - self.clock()
+        now = self._now()
+        self._notice_set_back(now)
+        try:
+            for schedule in self.schedules:
+                if not self.bell.stopped:
+                    self._turn(schedule, now)
+        except redis.RedisError as error:
+            return self.redis.failed(self.clock(), error)
+        self.redis.worked()
+        dues = [schedule.due for schedule in self.schedules]
+        left = (min(dues) - self._now()).total_seconds() if dues else LOOK_S
+        return min(LOOK_S, max(0.0, left))
+
+    def _now(self) -> dt.datetime:
+        return dt.datetime.fromtimestamp(self.wall(), dt.UTC)
+
+    def _turn(self, schedule: Schedule, now: dt.datetime) -> None:
+        if schedule.place is None:
+            self._begin(schedule, now)
+        elif now >= schedule.due:
+            self._fire(schedule, now)
+
+    def _notice_set_back(self, now: dt.datetime) -> None:
+        """A clock that was set back comes past its ticks again; those that have fired are no-ops."""
+        ahead_s, before_s = self.wall() - self.clock(), self._ahead_s
+        self._ahead_s = ahead_s
+        if ahead_s < before_s - SKEW.total_seconds():
+            log.warning("the clock was set back by %.0f s, to %s", before_s - ahead_s, iso(now))
+            for schedule in self.schedules:
+                if schedule.place:
+                    schedule.stand(schedule.text, Place(now, schedule.clock.text))
+
+    # -- the start
+
+    def _begin(self, schedule: Schedule, now: dt.datetime) -> None:
+        """Find the place of a schedule, and skip, saying so, what was missed."""
+        text = self.store.read_cursor(schedule.cursor)
+        schedule.text = text
+        place = self._known_place(schedule, text)
+        if place is None:
+            self._move(schedule, now, [])
+            return
+        if place.at > now + SKEW:
+            log.warning("%s: last seen at %s, which is yet to come", schedule.name, iso(place.at))
+            place = Place(now, place.spec)
+        start = max(place.at, now - RESTART)
+        missed = owed(schedule.clock, place.at, start)
+        if missed.count:
+            log.warning("%s: no scheduler ran; ticks skipped: %s", schedule.name, missed)
+            self._move(schedule, start, [])
+        else:
+            schedule.stand(text, Place(start, place.spec))
+
+    def _known_place(self, schedule: Schedule, text: str) -> Place | None:
+        """Where it stood; None for a new schedule and for one that was edited."""
+        if not text:
+            return None
+        try:
+            place = read_place(text)
+        except PlaceError as error:
+            log.error("%s: %s; it begins anew", schedule.name, error)
+            return None
+        if place.spec != schedule.clock.text:
+            log.info("%s: edited; nothing is owed from before", schedule.name)
+            return None
+        return place
+
+    # -- ticks
+
+    def _fire(self, schedule: Schedule, now: dt.datetime) -> None:
+        assert schedule.place is not None
+        due = owed(schedule.clock, schedule.place.at, now)
+        if due.last is None:  # a time to look again, without a tick
+            schedule.due = due.due
+            return
+        if due.count > 1:
+            log.warning("%s: late ticks, merged into the last one: %s", schedule.name, due)
+        self._fault("due")
+        done = self._move(schedule, due.last, self._made(schedule, due.last, now))
+        if not any(task.new for task in done):
+            return  # another scheduler was faster
+        late_s = (now - due.last).total_seconds()
+        late = f", {late_s:.1f} s late" if late_s > LATE_S else ""
+        log.info("%s: fired for %s%s", schedule.name, iso(due.last), late)
+
+    def _made(self, schedule: Schedule, tick: dt.datetime, now: dt.datetime) -> list[Submission]:
+        try:
+            return [schedule.make(schedule.occasion(tick, now))]
+        except TemplateError as error:
+            log.error("%s: the tick of %s is skipped: %s", schedule.name, iso(tick), error)
+            return []
+
+    def _move(
+        self, schedule: Schedule, at: dt.datetime, batch: list[Submission]
+    ) -> list[Submitted]:
+        """Submit with the cursor, or learn where another scheduler has moved it."""
+        place = Place(at.replace(microsecond=0), schedule.clock.text)
+        text = place.text()
+        try:
+            done = self.store.submit(batch, Cursor(schedule.cursor, schedule.text, text))
+        except CursorMovedError as error:
+            self._join(schedule, error.actual)
+            return []
+        self._fault("submitted")
+        schedule.stand(text, place)
+        return done
+
+    def _join(self, schedule: Schedule, text: str) -> None:
+        """Go on from where another scheduler has come to, if that is further."""
+        own, theirs = schedule.place, self._known_place(schedule, text)
+        if own is None or theirs is None:
+            schedule.place, schedule.due = None, self._now()  # begins at the next turn
+            return
+        further = own.at < theirs.at <= self._now() + SKEW
+        schedule.stand(text, theirs if further else own)
+
+    def describe(self) -> dict[str, Any]:
+        """What `status` may show: the next tick of each schedule."""
+        return {
+            "next": {schedule.name: iso(schedule.due) for schedule in self.schedules},
+            "problems": [self.redis.problem] if self.redis.problem else [],
+        }
+
+
+def run(settings: types.Settings, name: str, ready: Callable[[], None]) -> int:
+    """Run the scheduler until a signal; the exit status of the process."""
+    import tasks
+
+    bell = Bell()
+    stop_on_signals(bell)
+    makers = Makers(tasks.claude_submission, tasks.task_submission, settings.base)
+    try:
+        tasks.load_user_tasks()
+        schedules = from_settings(settings.schedules, settings.environ, makers)
+        schedules += from_huey(tasks.huey, settings.environ, makers)
+    except (CronError, TemplateError, BatonError) as error:
+        log.error("%s", error)
+        return os.EX_CONFIG
+    fault = settings.environ.get("BATON_FAULT", "")
+    faults = producers.faults.from_text(fault, "scheduler", settings.var)
+    Scheduler(schedules, tasks.huey.store, bell=bell, faults=faults).run(ready)
+    cancel_last_moment()
+    return 0
