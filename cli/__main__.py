@@ -1,0 +1,76 @@
+"""`./baton VERB`: finds the verb's function, calls it, and turns what it raises into one message.
+
+Exit status: 0 done, 1 failed, 2 not understood.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cli.parser import NEWCOMER, PASSED_THROUGH, parser
+
+FAILED = 1
+
+
+def main(argv: Sequence[str]) -> int:
+    """Do what the words say and return the exit status."""
+    if not argv:
+        print(NEWCOMER)
+        return 0
+    if argv[0] in PASSED_THROUGH:
+        return _call(PASSED_THROUGH[argv[0]], list(argv[1:]))
+    top = parser(argv[0])
+    args = top.parse_args(argv)
+    if args.verb is None:
+        top.print_help()
+        return 0
+    return _call(args.target, args)
+
+
+def _call(target: str, argument: Any) -> int:
+    try:
+        status = _function(target)(argument)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        return 130  # as a shell reports SIGINT
+    except BrokenPipeError:  # `./baton list | head`
+        with open(os.devnull, "wb") as nothing:  # what is left is flushed to nobody at exit
+            os.dup2(nothing.fileno(), 1)
+        return FAILED
+    except Exception as error:
+        message = _message(error)
+        if message is None:
+            raise
+        print(message, file=sys.stderr)
+        return FAILED
+
+
+def _function(target: str) -> Callable[[Any], int]:
+    module, _, name = target.partition(":")
+    found: Callable[[Any], int] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _message(error: Exception) -> str | None:
+    """Return what a person should read instead of a traceback; None for a mistake of ours.
+
+    The classes are known by name, so that a verb without Redis or PM2 loads neither for this.
+    """
+    names = {cls.__name__ for cls in type(error).__mro__}
+    if names & {"CliError", "SettingsError", "BatonError"}:
+        return str(error)
+    if "RedisError" in names:
+        return (
+            f"Redis does not answer: {error}\n"
+            "  ./baton status shows whether it runs; ./baton up starts it."
+        )
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,75 @@
+"""What must happen so that PM2 runs exactly the planned apps: a pure comparison of two lists."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.apps import App, stage_of
+from cli.pm2 import Process
+
+
+@dataclass(frozen=True)
+class Place:
+    """What makes an app in PM2 ours: the instance's name, the repository and the state folder.
+
+    PM2 knows names only, across all folders of its user, and acts on whoever bears one.
+    """
+
+    instance: str
+    root: Path
+    var: Path
+
+    def owns(self, process: Process) -> bool:
+        """Whether an app of PM2 was started for this instance from this place."""
+        named = stage_of(process.name, self.instance) is not None
+        here = process.cwd == str(self.root) and process.env.get("BATON_VAR") == str(self.var)
+        return named and here
+
+    def clashes(self, processes: Iterable[Process]) -> list[Process]:
+        """Return the apps that bear this instance's names and belong to another place."""
+        return [
+            process
+            for process in processes
+            if stage_of(process.name, self.instance) and not self.owns(process)
+        ]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The names of the apps to leave alone, to start, to start anew and to remove."""
+
+    keep: tuple[str, ...] = ()
+    start: tuple[str, ...] = ()
+    replace: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+def steps(
+    plan: Sequence[App],
+    processes: Iterable[Process],
+    place: Place,
+    forced: Collection[str] = (),
+) -> Steps:
+    """Compare the plan with what PM2 has; `forced` names apps to start anew all the same."""
+    present: dict[str, list[Process]] = {}
+    for process in processes:
+        if place.owns(process):
+            present.setdefault(process.name, []).append(process)
+    wanted = {app.name for app in plan}
+    keep, start, replace = [], [], []
+    for app in plan:
+        found = present.get(app.name, [])
+        if not found:
+            start.append(app.name)
+        elif app.name not in forced and len(found) == 1 and _is_current(found[0], app):
+            keep.append(app.name)
+        else:
+            replace.append(app.name)
+    remove = sorted(name for name in present if name not in wanted)
+    return Steps(tuple(keep), tuple(start), tuple(replace), tuple(remove))
+
+
+def _is_current(process: Process, app: App) -> bool:
+    return process.runs and process.env.get("BATON_FINGERPRINT") == app.fingerprint

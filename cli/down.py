@@ -1,0 +1,103 @@
+"""`./baton down`: producers first, then consumers, Redis last, each waited for and told once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cli import upkeep
+from cli.apps import KILL_TIMEOUT_MS, STOP_ORDER, stage_of
+from cli.errors import CliError
+from cli.locks import Holder, live_holder, process, supervisor
+from cli.pm2 import Pm2
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+_LOOK_EVERY_S = 0.1
+_DRAIN_LOOK_S = 1.0
+
+
+def down(args: argparse.Namespace) -> int:
+    """Stop every app of this instance; with `--drain`, after the running tasks have ended."""
+    from settings import load
+
+    settings = load()
+    pm2 = upkeep.pm2_of(settings)
+    with upkeep.alone(settings):
+        found = pm2.processes()
+        upkeep.refuse_clashes(settings, pm2, found)
+        owned = [process.name for process in found if upkeep.place(settings).owns(process)]
+        # Consumers claim nothing from now on, and a stop now means: interrupt the run, give the
+        # task back, and go.
+        (settings.var / "stopping").touch(mode=0o600)
+        if args.drain:
+            _drain(settings)
+        stopped = [name for stage in STOP_ORDER for name in _stop(settings, pm2, owned, stage)]
+        # Gone at the end, or `pm2 start ecosystem.config.js` would start consumers that claim
+        # nothing.
+        (settings.var / "stopping").unlink(missing_ok=True)
+    said = f"Stopped: {', '.join(stopped)}." if stopped else "Nothing of this instance runs."
+    print(said)
+    return 0
+
+
+def _drain(settings: Settings) -> None:
+    """Wait until no task runs, saying how many are left; Ctrl-C goes back to normal work."""
+    from cli import queue
+    from durable.records import State
+
+    store, told = queue.store(), -1
+    try:
+        while running := store.counts()[State.RUNNING]:
+            if running != told:
+                print(f"Waiting for {running} running to end; Ctrl-C lets all go on.", flush=True)
+                told = running
+            time.sleep(_DRAIN_LOOK_S)
+    except KeyboardInterrupt:
+        (settings.var / "stopping").unlink(missing_ok=True)
+        raise
+
+
+def _stop(settings: Settings, pm2: Pm2, names: Sequence[str], stage: str) -> list[str]:
+    """Stop the apps of a stage, those of PM2 and those that outlived theirs; return their names."""
+    supervised = [name for name in names if stage_of(name, settings.instance) == stage]
+    pm2.delete(supervised)
+    orphans = _orphans(settings, stage)
+    for held in orphans.values():
+        os.kill(held.pid, signal.SIGINT)
+    _wait_for_end(orphans, KILL_TIMEOUT_MS[stage] / 1000)
+    return sorted({*supervised, *orphans})
+
+
+def _orphans(settings: Settings, stage: str) -> dict[str, Holder]:
+    """Return the apps of a stage that hold their lock although no PM2 supervises them."""
+    found = {}
+    for path in sorted((settings.var / "locks").glob("*.lock")):
+        held = live_holder(path)
+        if stage_of(path.stem, settings.instance) != stage or held is None:
+            continue
+        if daemon := supervisor(held.pid):
+            raise CliError(
+                f"{path.stem} (pid {held.pid}) runs under another PM2: {daemon}",
+                "Run this again with PM2_HOME set to the folder in brackets.",
+            )
+        found[path.stem] = held
+    return found
+
+
+def _wait_for_end(orphans: dict[str, Holder], patience_s: float) -> None:
+    """Wait for processes that were told to stop, and kill those that do not."""
+    give_up = time.monotonic() + patience_s
+    left = {name: held.pid for name, held in orphans.items()}
+    while left and time.monotonic() < give_up:
+        time.sleep(_LOOK_EVERY_S)
+        left = {name: pid for name, pid in left.items() if process(pid)}
+    for name, pid in left.items():
+        print(f"{name} (pid {pid}) does not stop; killing it.", file=sys.stderr)
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,140 @@
+"""The grammar of the command line: every verb, its options, and which function does it.
+
+A verb is named as `module:function` and imported only when it is called: `./baton list` loads
+neither PM2 nor a producer.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+NEWCOMER = """\
+Baton hands each task to a clean Claude Code process and never drops it.
+
+  ./baton demo               see it work, without an account
+  ./baton up                 start everything; then drop a file into Inbox/
+  ./baton add "PROMPT"       put a task in by hand
+  ./baton status             what runs, what waits, what is missing
+  ./baton logs ID -f         watch Claude work on a task
+
+./baton --help lists every verb; ./baton VERB --help explains one."""
+
+# These take their arguments as they are: what follows `test` is pytest's to understand.
+PASSED_THROUGH = {"demo": "demo.show:main", "test": "cli.checks:test"}
+
+# In front of the names of Claude's options among the parsed arguments.
+OPTION = "option_"
+
+
+class Verbs:
+    """The verbs that a parser knows; `add` returns the parser of one, for its arguments."""
+
+    def __init__(self, top: argparse.ArgumentParser) -> None:
+        self._verbs = top.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+
+    def add(self, name: str, target: str, text: str, *, json: bool = False) -> Any:
+        """Add a verb; `text` is its line in the list of verbs, and its description."""
+        verb = self._verbs.add_parser(
+            name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
+        )
+        verb.set_defaults(target=target)
+        if json:
+            verb.add_argument("--json", action="store_true", help="print JSON")
+        return verb
+
+    def add_hidden(self, name: str, target: str) -> Any:
+        """Add a verb that programs call; no list shows it."""
+        verb = self._verbs.add_parser(name)
+        verb.set_defaults(target=target)
+        verb.add_argument("--json", action="store_true")
+        return verb
+
+
+def parser(verb: str = "") -> argparse.ArgumentParser:
+    """Return the parser of the whole command line; Claude's options are spelled out for `add`."""
+    top = argparse.ArgumentParser(prog="./baton", description=NEWCOMER.splitlines()[0])
+    verbs = Verbs(top)
+    _running(verbs)
+    _putting_in(verbs, spelled_out=verb == "add")
+    _looking(verbs)
+    _acting(verbs)
+    _trying(verbs)
+    verbs.add_hidden("apps", "cli.apps:apps")
+    return top
+
+
+def _running(verbs: Verbs) -> None:
+    verbs.add("up", "cli.up:up", "start what is missing, restart what changed", json=True)
+    down = verbs.add("down", "cli.down:down", "stop everything, Redis last")
+    down.add_argument("--drain", action="store_true", help="let running tasks finish first")
+    restart = verbs.add("restart", "cli.up:restart", "restart all apps, or those named", json=True)
+    restart.add_argument("names", nargs="*", metavar="APP", help="as `status` shows them")
+    verbs.add("status", "cli.status:status", "what runs, what waits, what is missing", json=True)
+    verbs.add("login", "cli.session:login", "log Claude in, then let waiting tasks go on")
+
+
+def _putting_in(verbs: Verbs, spelled_out: bool) -> None:
+    add = verbs.add("add", "cli.submit:add", "put a task in", json=True)
+    add.add_argument("prompt", help="what Claude is to do; - reads it from standard input")
+    add.add_argument("--key", default="", help="a second task of the same key is not put in")
+    add.add_argument("--priority", type=int, default=0, help="higher goes first (default 0)")
+    add.add_argument("--queue", default="default", help="which consumers may take it")
+    add.add_argument("--wait", action="store_true", help="wait for the end; print the result")
+    if spelled_out:
+        _claude_options(add)
+
+
+def _claude_options(add: Any) -> None:
+    """Every option of an entry in baton.yaml, spelled as claude spells it on its command line."""
+    from settings.types import ClaudeOptions
+
+    group = add.add_argument_group("options of Claude, as in baton.yaml; lists with commas")
+    for name in ClaudeOptions.__struct_fields__:
+        flag = "--" + name.replace("_", "-")
+        if isinstance(getattr(ClaudeOptions(), name), bool):
+            yes_or_no = argparse.BooleanOptionalAction
+            group.add_argument(flag, dest=OPTION + name, action=yes_or_no, default=None)
+        else:
+            group.add_argument(flag, dest=OPTION + name, metavar="VALUE")
+
+
+def _looking(verbs: Verbs) -> None:
+    listing = verbs.add("list", "cli.look:list_tasks", "list tasks, the newest first", json=True)
+    listing.add_argument("--state", help="only tasks in this state: queued, running, failed …")
+    listing.add_argument("--source", help="only tasks from this source: watcher:inbox, cli …")
+    listing.add_argument("--limit", type=_positive, default=20, help="at most so many (default 20)")
+    show = verbs.add("show", "cli.look:show", "show all that is known of a task", json=True)
+    show.add_argument("id", metavar="ID", help="a task's id, or the unique beginning of it")
+    logs = verbs.add("logs", "cli.logs:logs", "show what Claude said and did on a task", json=True)
+    logs.add_argument("id", metavar="ID", help="a task's id, or the unique beginning of it")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on until the task ends")
+
+
+def _acting(verbs: Verbs) -> None:
+    for name, text in (
+        ("cancel", "cancel a task, running or not"),
+        ("retry", "put a task that ended back into the queue"),
+    ):
+        verb = verbs.add(name, f"cli.act:{name}", text, json=True)
+        verb.add_argument("id", metavar="ID", help="a task's id, or the unique beginning of it")
+    pause = verbs.add("pause", "cli.act:pause", "start no more tasks; running ones go on")
+    pause.add_argument("reason", nargs="*", help="why; `status` shows it")
+    text = "open the gate again, whatever closed it or for one reason"
+    unpause = verbs.add("unpause", "cli.act:unpause", text)
+    unpause.add_argument("reason", nargs="*", help="pause, login, usage limit …; none: all")
+
+
+def _trying(verbs: Verbs) -> None:
+    verbs.add("demo", PASSED_THROUGH["demo"], "a complete private instance at work, no account")
+    shell = verbs.add("shell", "cli.session:shell", "a Python shell with huey and claude in place")
+    shell.add_argument("-c", dest="code", metavar="CODE", help="run this and leave")
+    verbs.add("check", "cli.session:check", "format, lint and types")
+    verbs.add("test", PASSED_THROUGH["test"], "run every test")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number

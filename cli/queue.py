@@ -1,0 +1,47 @@
+"""How the command line reaches the queue, and how a task is named and shown there."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from cli.errors import CliError
+
+if TYPE_CHECKING:
+    from durable.queue import BatonHuey
+    from durable.records import Record
+    from durable.store import LeaseStore
+
+SHORT = 8  # so much of an id is shown; a beginning that is unique stands for it everywhere
+
+
+def huey() -> BatonHuey:
+    """Return the queue that the tasks are on, with this command line as their source."""
+    import tasks
+
+    tasks.huey.source = "cli"
+    return tasks.huey
+
+
+def store() -> LeaseStore:
+    """Return the verbs of the queue. Raises SettingsError; nothing connects yet."""
+    return huey().store
+
+
+def one(queue: LeaseStore, prefix: str) -> Record:
+    """Return the one task whose id begins with `prefix`. Raises NoSuchTaskError."""
+    record = queue.record(queue.find(prefix.strip().lower()))
+    if record is None:
+        raise CliError(f"Task {prefix} is gone.", "./baton list shows those that are there.")
+    return record
+
+
+def facts(record: Record) -> dict[str, Any]:
+    """Return a record for `--json`, without its message."""
+    shown = {name: getattr(record, name) for name in record.__struct_fields__ if name != "body"}
+    return shown | {"state": record.state.value}
+
+
+def who() -> str:
+    """Return who asks, for the record of a pause."""
+    return os.environ.get("USER") or os.environ.get("LOGNAME") or f"uid {os.getuid()}"

@@ -1,0 +1,126 @@
+"""What `up` says at its end: one table of the apps, what failed, and what to do next."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli import gate
+from cli.apps import App
+from cli.converge import Steps
+from cli.missing import notices
+from cli.pm2 import Process
+from cli.readiness import Failure, is_ready, problem_of
+from cli.terminal import age, paint, print_json, printable, size, table
+
+if TYPE_CHECKING:
+    from durable.records import GateEntry
+    from settings import Settings
+
+
+def print_up(
+    settings: Settings,
+    plan: Sequence[App],
+    processes: Sequence[Process],
+    done: Steps,
+    failures: Sequence[Failure],
+    *,
+    as_json: bool,
+) -> None:
+    """Print what was done and what the apps are like now."""
+    rows = app_facts(settings.var, plan, processes)
+    entries = [] if failures else _gate_entries(settings)
+    missing = notices(settings)
+    if as_json:
+        facts: dict[str, Any] = {"apps": rows, "steps": asdict(done)}
+        facts["failures"] = [asdict(failure) for failure in failures]
+        facts["gate"] = [gate.facts(entry) for entry in entries]
+        facts["missing"] = [notice._asdict() for notice in missing]
+        print_json(facts)
+        return
+    print(app_table(rows))
+    print("\nNot everything came up." if failures else f"\n{_summary(done)}")
+    for failure in failures:
+        print_failure(failure)
+    for text in (*settings.warnings, *(f"{n.problem}\n    → {n.remedy}" for n in missing)):
+        print(paint("! ", "yellow") + text)
+    for entry in entries:
+        print(paint("! ", "yellow") + gate.sentence(entry))
+    if not failures:
+        print(_next(settings))
+
+
+def _summary(done: Steps) -> str:
+    """Return in one sentence what `up` did."""
+    parts = [
+        f"{len(names)} {word}"
+        for names, word in (
+            (done.start, "started"),
+            (done.replace, "restarted"),
+            (done.remove, "removed"),
+            (done.keep, "left alone"),
+        )
+        if names
+    ]
+    return f"{', '.join(parts).capitalize()}."
+
+
+def print_failure(failure: Failure) -> None:
+    """Print why an app is not ready, with the end of its log."""
+    print(f"\n{paint(failure.name, 'red')}: {failure.problem}")
+    for line in failure.lines or ("(its log is empty)",):
+        print(f"  {printable(line)}")
+
+
+def _gate_entries(settings: Settings) -> list[GateEntry]:
+    from cli import queue
+
+    return queue.store().gate()
+
+
+def _next(settings: Settings) -> str:
+    for watcher in settings.watchers.values():
+        return f"\nNext: drop a file into {watcher.path}, then ./baton status"
+    return '\nNext: ./baton add "what Claude is to do", then ./baton status'
+
+
+def app_facts(var: Path, plan: Sequence[App], processes: Sequence[Process]) -> list[dict[str, Any]]:
+    """Return what each planned app is like, and those that run although nobody planned them."""
+    known = {process.name: process for process in processes}
+    names = [app.name for app in plan]
+    names += sorted(set(known) - set(names))
+    return [_app_facts(var, name, known.get(name)) for name in names]
+
+
+def _app_facts(var: Path, name: str, process: Process | None) -> dict[str, Any]:
+    ready = is_ready(process, var)
+    return {
+        "name": name,
+        "state": "ready" if ready else problem_of(process) or "starting",
+        "pid": process.pid if process and process.runs else 0,
+        "memory_bytes": process.memory_bytes if process and process.runs else 0,
+        "started_ms": process.started_ms if process and process.runs else 0,
+        "restarts": process.restarts if process else 0,
+    }
+
+
+def app_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the apps, one a line."""
+    now = time.time()
+    return table(
+        ("APP", "STATE", "PID", "MEMORY", "SINCE", "RESTARTS"),
+        (
+            (
+                row["name"],
+                row["state"],
+                str(row["pid"] or "-"),
+                size(row["memory_bytes"]),
+                age(now - row["started_ms"] / 1000) if row["started_ms"] else "-",
+                str(row["restarts"]),
+            )
+            for row in rows
+        ),
+    )

@@ -1,0 +1,142 @@
+"""`./baton status`: one screen on the gate, the apps, the tasks, and what is missing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cli import gate, look, queue, upkeep
+from cli.apps import planned
+from cli.errors import CliError
+from cli.missing import Notice, notices
+from cli.report import app_facts, app_table
+from cli.terminal import ago, paint, print_json, state, table, usd
+
+if TYPE_CHECKING:
+    from durable.records import GateEntry, Record, State
+    from settings import Settings
+
+_RECENT = 5
+_RUNNING = 50
+
+
+class Queue(NamedTuple):
+    """What Redis says."""
+
+    gate: list[GateEntry]
+    counts: dict[State, int]
+    running: list[Record]
+    recent: list[Record]
+    now_ms: int
+
+
+def status(args: argparse.Namespace) -> int:
+    """Print how the instance is; works without Redis and without PM2, and says which is away."""
+    from settings import load
+
+    settings = load()
+    apps, pm2_away = _try(lambda: _apps(settings))
+    tasks, redis_away = _try(_queue)
+    away = [Notice(*pair) for pair in (pm2_away, redis_away) if pair]
+    missing = [*away, *notices(settings)]
+    if args.json:
+        print_json(_facts(settings, apps, tasks, missing))
+    else:
+        _print(settings, apps, tasks, missing)
+    return 0
+
+
+def _try(ask: Callable[[], Any]) -> tuple[Any, tuple[str, str] | None]:
+    """Return what was asked for, or None with what is away and the remedy."""
+    from redis import RedisError
+
+    try:
+        return ask(), None
+    except CliError as error:
+        return None, (error.problem, error.remedy)
+    except RedisError as error:
+        return None, (f"Redis does not answer: {error}", "./baton up starts it")
+
+
+def _apps(settings: Settings) -> list[dict[str, Any]]:
+    pm2 = upkeep.pm2_of(settings)
+    owned = upkeep.place(settings).owns
+    processes = [process for process in pm2.processes() if owned(process)]
+    return app_facts(settings.var, planned(settings, os.environ), processes)
+
+
+def _queue() -> Queue:
+    store = queue.store()
+    return Queue(
+        gate=store.gate(),
+        counts=store.counts(),
+        running=look.chosen(store, "running", None, _RUNNING),
+        recent=look.ended(store, _RECENT),
+        now_ms=store.now_ms(),
+    )
+
+
+def _facts(
+    settings: Settings,
+    apps: list[dict[str, Any]] | None,
+    tasks: Queue | None,
+    missing: list[Notice],
+) -> dict[str, Any]:
+    return {
+        "instance": settings.instance,
+        "config": str(settings.config),
+        "var": str(settings.var),
+        "apps": apps,
+        "gate": None if tasks is None else [gate.facts(entry) for entry in tasks.gate],
+        "counts": None if tasks is None else {k.value: n for k, n in tasks.counts.items()},
+        "running": None if tasks is None else [queue.facts(record) for record in tasks.running],
+        "recent": None if tasks is None else [queue.facts(record) for record in tasks.recent],
+        "missing": [notice._asdict() for notice in missing],
+    }
+
+
+def _print(
+    settings: Settings,
+    apps: list[dict[str, Any]] | None,
+    tasks: Queue | None,
+    missing: list[Notice],
+) -> None:
+    print(f"{paint(settings.instance, 'bold')}  {settings.config}")
+    for entry in tasks.gate if tasks else []:
+        print(gate.sentence(entry))
+    for notice in missing:
+        print(f"{paint(notice.problem, 'yellow')}\n    → {notice.remedy}")
+    if apps:
+        print(f"\n{app_table(apps)}")
+        if all(row["pid"] == 0 for row in apps):
+            print("Nothing runs. ./baton up starts it.")
+    if tasks:
+        _print_tasks(tasks)
+
+
+def _print_tasks(tasks: Queue) -> None:
+    counted = [f"{state(name.value)} {count}" for name, count in tasks.counts.items() if count]
+    print(f"\nTasks: {', '.join(counted) or 'none yet'}")
+    if tasks.running:
+        print(f"\n{_running_table(tasks)}")
+    if tasks.recent:
+        print(f"\n{look.rows(tasks.recent, tasks.now_ms)}")
+
+
+def _running_table(tasks: Queue) -> str:
+    return table(
+        ("RUNNING", "SOURCE", "FOR", "TRY", "COST", "WHAT"),
+        (
+            (
+                record.id[: queue.SHORT],
+                record.source or "-",
+                ago(record.started_ms, tasks.now_ms),
+                str(record.attempt),
+                usd(record.cost_usd),
+                look.subject(record),
+            )
+            for record in tasks.running
+        ),
+    )
