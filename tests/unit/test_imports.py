@@ -1,6 +1,7 @@
 """Imports go one way: cli, app → producers, consumers → tasks → durable; settings is a leaf."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,8 +63,9 @@ def test_the_queue_knows_the_settings_only_as_a_type() -> None:
 @pytest.mark.parametrize("module", ["tasks", "cli", "app"])
 def test_a_light_process_loads_no_attempt_code_and_no_templates(module: str) -> None:
     code = f"import sys, {module}; print(*sys.modules)"
+    env = os.environ | {"BATON_CONFIG": str(ROOT / "baton.example.yaml")}
     out = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True
     )
     loaded = set(out.stdout.split())
     heavy = {

@@ -1,0 +1,243 @@
+"""Claude tasks through a real queue, a real consumer and the real CLI; only the API is a stand-in."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from durable.records import State
+from tests.acceptance.claude_site import (
+    ClaudeSite,
+    bash,
+    claude_settings,
+    dotenv,
+    marked,
+    say,
+    script,
+)
+from tests.acceptance.standin_process import StandInProcess, standin
+from tests.conftest import wait_until
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[StandInProcess]:
+    with standin() as running:
+        yield running
+
+
+@pytest.fixture
+def site(short_tmp: Path, api: StandInProcess) -> Iterator[ClaudeSite]:
+    dotenv(short_tmp, api)
+    config = {
+        "consumers": 1,
+        "claude": claude_settings(),
+        "watchers": {
+            "inbox": {
+                "path": "Inbox",
+                "done": "Done",
+                "failed": "Failed",
+                "settle": "200ms",
+                "prompt": "Read the file {{ path }} and summarise it.",
+                "result": "Done/{{ name }}.summary.md",
+            }
+        },
+    }
+    own = ClaudeSite(short_tmp, config, {"SECRET_OF_THE_SHELL": "not for claude"})
+    own.start("redis")
+    own.start("consumer", "1")
+    yield own
+    own.close()
+
+
+def test_a_dropped_file_becomes_done_with_its_result(site: ClaudeSite) -> None:
+    site.start("watch", "inbox")
+    (site.folder / "Inbox" / "note one.md").write_text("The invoice is due on Friday.\n")
+    summary = site.folder / "Done" / "note one.md.summary.md"
+    wait_until(summary.exists, 60, "the result is written")
+    wait_until((site.folder / "Done" / "note one.md").exists, 10, "the file is put away")
+    record = site.store.page(State.SUCCEEDED)[0]
+    assert record.source == "watcher:inbox"
+    assert record.cost_usd > 0
+    assert summary.read_text() == site.text(record.id)
+    assert "Friday" in summary.read_text()
+    assert not list((site.folder / "Inbox").glob("*.md"))
+
+
+def test_a_tool_call_runs_and_sees_only_the_environment_that_is_named(site: ClaudeSite) -> None:
+    task_id = site.submit(script(bash("env -0 | tr '\\0' '\\n'; ls -l /proc/self/fd"), say("done")))
+    assert site.finish(task_id).state is State.SUCCEEDED
+    printed = site.tool_output(task_id)
+    assert "not for claude" not in printed
+    assert "BATON_CONFIG" not in printed
+    for name in ("NODE_CHANNEL_FD", "PM2_HOME", "pm_id", "VIRTUAL_ENV", "PYTHONPATH"):
+        assert f"\n{name}=" not in printed
+    assert f"BATON_ATTEMPT={task_id}/1" in printed
+    assert f"HOME={site.folder / 'home'}" in printed
+    written = (site.attempt(task_id) / "command.json").read_text()
+    assert "ANTHROPIC_API_KEY" in json.loads(written)["env"]
+    assert "made-up" not in written
+
+
+def test_a_task_finds_nothing_of_the_one_before_it(site: ClaudeSite) -> None:
+    leave = "export LEFT=1; echo left > $TMPDIR/left; mkdir -p $TMPDIR/sub; echo TMP=$TMPDIR"
+    first = site.submit(script(bash(leave), say("left something")))
+    look = "echo LEFT=[$LEFT]; ls -A $TMPDIR; echo TMP=$TMPDIR"
+    second = site.submit(script(bash(look), say("looked")))
+    assert site.finish(first).state is State.SUCCEEDED
+    assert site.finish(second).state is State.SUCCEEDED
+    seen = site.tool_output(second)
+    assert "LEFT=[]" in seen
+    assert "left" not in seen.replace("LEFT", "")
+    assert str(first) not in seen
+    assert not (site.attempt(first) / "tmp").exists()
+
+
+def test_an_api_that_refuses_the_request_fails_with_that_reason(site: ClaudeSite) -> None:
+    task_id = site.submit(script(error=400, message="the prompt is not acceptable"))
+    record = site.finish(task_id)
+    assert (record.state, record.outcome) == (State.FAILED, "rejected")
+    assert "not acceptable" in record.reason
+    assert record.attempt == 1
+
+
+def test_a_denied_tool_fails_and_says_which_line_would_allow_it(site: ClaudeSite) -> None:
+    task_id = site.submit(script(bash("touch denied"), say("I could not")), allowed_tools=["Read"])
+    record = site.finish(task_id)
+    assert (record.state, record.outcome) == (State.FAILED, "denied")
+    shown = site.python(
+        f"from tasks import huey\ntry: huey.result_of({task_id!r}).get()\nexcept Exception as e: print(e)"
+    )
+    assert "allowed_tools" in shown
+    assert "Bash(" in shown
+
+
+def test_a_lost_login_closes_the_gate_and_counts_nothing(site: ClaudeSite) -> None:
+    task_id = site.submit(script(error=401))
+    wait_until(lambda: site.store.gate(), 40, "the gate closes")
+    entry = site.store.gate()[0]
+    assert (entry.scope, entry.reason, entry.until_ms) == ("claude", "login", None)
+    assert "login" in entry.why
+    record = site.wait_for(task_id, State.QUEUED)
+    assert record.counted == 0
+    other = site.submit(script(say("another")))
+    time.sleep(1)  # nothing may happen now; there is no event to wait for
+    assert site.store.record(other).state is State.QUEUED  # type: ignore[union-attr]
+    site.store.cancel(task_id)
+    site.store.open_gate("login")
+    assert site.finish(other).state is State.SUCCEEDED
+
+
+def test_a_usage_limit_closes_the_gate_until_its_reset(
+    short_tmp: Path, api: StandInProcess
+) -> None:
+    dotenv(short_tmp, api, "CLAUDE_CODE_OAUTH_TOKEN=made-up")
+    site = ClaudeSite(short_tmp, {"consumers": 1, "claude": claude_settings()})
+    site.start("redis")
+    site.start("consumer", "1")
+    try:
+        prompt = script(rate_limit="rejected", reset_in_s=3600, claim="five_hour")
+        task_id = site.submit(prompt)
+        wait_until(lambda: site.store.gate(), 40, "the gate closes")
+        entry = site.store.gate()[0]
+        assert entry.reason == "usage limit"
+        assert entry.until_ms is not None
+        assert abs(entry.until_ms - site.store.now_ms() - 3_600_000) < 120_000
+        assert site.wait_for(task_id, State.QUEUED).counted == 0
+    finally:
+        site.close()
+
+
+DAEMON = (
+    'setsid python3 -c "import os,signal,time;'
+    "[signal.signal(s, signal.SIG_IGN) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)];"
+    "os.fork() and os._exit(0);"
+    "open('{mark}','w').write(str(os.getpid()));time.sleep(600)\" & "
+)
+
+
+@pytest.mark.parametrize("end", ["cancel", "timeout", "normal"])
+def test_no_process_survives_its_attempt(site: ClaudeSite, end: str) -> None:
+    mark = site.folder / "daemon.pid"
+    wait = "sleep 1" if end == "normal" else "sleep 600"
+    steps = [bash(DAEMON.format(mark=mark) + wait), say("done")]
+    options = {"max_runtime": "6s", "retries": 0} if end == "timeout" else {}
+    task_id = site.submit(script(*steps), **options)
+    wait_until(lambda: mark.exists() and mark.read_text(), 40, "the daemon runs")
+    pid = int(mark.read_text())
+    if end != "normal":
+        assert Path(f"/proc/{pid}").exists()
+    if end == "cancel":
+        site.store.cancel(task_id)
+    record = site.finish(task_id, 40)
+    expected = {
+        "cancel": (State.CANCELLED, "cancelled"),
+        "timeout": (State.FAILED, "timed_out"),
+        "normal": (State.SUCCEEDED, "succeeded"),
+    }
+    assert (record.state, record.outcome) == expected[end]
+    assert not Path(f"/proc/{pid}").exists()
+    assert not marked(f"BATON_ATTEMPT={task_id}")
+
+
+def test_a_stopped_consumer_gives_its_run_back_uncounted(site: ClaudeSite) -> None:
+    go = site.folder / "go"
+    task_id = site.submit(script(bash(f"test -e {go} || sleep 600"), say("went")))
+    wait_until(lambda: site.store.record(task_id).session, 40, "claude runs")  # type: ignore[union-attr]
+    assert site.stop("consumer-1") == 0
+    record = site.store.record(task_id)
+    assert record is not None
+    assert (record.state, record.counted, record.outcome) == (State.QUEUED, 0, "interrupted")
+    assert not marked(f"BATON_ATTEMPT={task_id}")
+    go.touch()
+    site.start("consumer", "1")
+    assert site.finish(task_id).state is State.SUCCEEDED
+
+
+def test_an_end_that_a_killed_consumer_could_not_write_is_not_repeated(site: ClaudeSite) -> None:
+    """claude ends well after its consumer was killed; the next attempt settles that result."""
+    counter = site.folder / "counter"
+    task_id = site.submit(script(bash(f"echo x >> {counter}; sleep 2"), say("counted")))
+    wait_until(counter.exists, 40, "the tool runs")
+    site.kill("consumer-1")
+    wait_until((site.attempt(task_id) / "exit.json").exists, 20, "the run ends by itself")
+    site.start("consumer", "1")
+    assert site.finish(task_id).state is State.SUCCEEDED
+    assert counter.read_text() == "x\n"
+    assert site.text(task_id) == "counted"
+
+
+def test_without_claude_the_gate_says_how_to_get_it(short_tmp: Path, api: StandInProcess) -> None:
+    dotenv(short_tmp, api)
+    missing = claude_settings(command=str(short_tmp / "no-claude"))
+    site = ClaudeSite(short_tmp, {"consumers": 1, "claude": missing})
+    site.start("redis")
+    site.start("consumer", "1")
+    try:
+        task_id = site.submit("hello")
+        wait_until(lambda: site.store.gate(), 20, "the gate closes")
+        assert "no-claude" in site.store.gate()[0].why
+        record = site.wait_for(task_id, State.QUEUED)
+        assert record.counted == 0
+    finally:
+        site.close()
+
+
+def test_a_spent_budget_closes_the_gate_for_the_rest_of_the_day(
+    short_tmp: Path, api: StandInProcess
+) -> None:
+    dotenv(short_tmp, api)
+    config = {"consumers": 1, "claude": claude_settings(), "budget_usd_per_day": 0.000001}
+    site = ClaudeSite(short_tmp, config)
+    site.start("redis")
+    site.start("consumer", "1")
+    try:
+        assert site.finish(site.submit(script(say("the first is paid")))).state is State.SUCCEEDED
+        assert site.store.spent_today_usd() > 0
+        task_id = site.submit(script(say("the second is not")))
+        wait_until(lambda: site.store.gate(), 20, "the gate closes")
+        assert site.store.gate()[0].reason == "budget"
+        assert site.wait_for(task_id, State.QUEUED).counted == 0
+    finally:
+        site.close()

@@ -1,0 +1,265 @@
+"""The verbs of the queue on a real server, as a person types them; no PM2, and no consumer."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durable.records import Record, State, Submission
+from tests.conftest import ROOT
+from tests.site import Site
+
+
+@pytest.fixture
+def site(short_tmp: Path) -> Iterator[Site]:
+    made = Site(short_tmp, {"consumers": 1, "claude": {"command": "/no/such/claude"}})
+    made.start("redis")
+    yield made
+    made.close()
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-P", "-m", "cli", *words]
+
+
+def env(site: Site) -> dict[str, str]:
+    return site.env | {"PYTHONPATH": str(ROOT), "USER": "somebody", "PM2_HOME": str(site.folder)}
+
+
+def baton(site: Site, *words: str, status: int = 0, stdin: str = "") -> str:
+    """What a call prints; its exit status is checked."""
+    done = subprocess.run(
+        command(*words), env=env(site), cwd=site.folder, input=stdin, capture_output=True, text=True
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout if status == 0 else done.stderr
+
+
+def facts(site: Site, *words: str, **more: Any) -> Any:
+    return json.loads(baton(site, *words, "--json", **more))
+
+
+def record(site: Site, task_id: str) -> Record:
+    found = site.store.record(task_id)
+    assert found
+    return found
+
+
+def test_a_task_is_added_listed_shown_cancelled_and_retried(site: Site) -> None:
+    added = facts(site, "add", "Say hello.", "--key", "k", "--priority", "3", "--model", "opus")
+    task_id = added["id"]
+    assert added["new"]
+    [listed] = facts(site, "list")
+    assert (listed["id"], listed["state"], listed["source"]) == (task_id, "queued", "cli")
+    shown = facts(site, "show", task_id[:6])
+    assert (shown["prompt"], shown["priority"], shown["key"]) == ("Say hello.", 3, "k")
+    assert "body" not in shown
+
+    assert facts(site, "cancel", task_id[:6]) == {"id": task_id, "was": "queued"}
+    assert record(site, task_id).state is State.CANCELLED
+    assert "has ended: cancelled" in baton(site, "cancel", task_id, status=1)
+    assert facts(site, "retry", task_id) == {"id": task_id, "was": "cancelled"}
+    assert record(site, task_id).state is State.QUEUED
+    assert "is queued" in baton(site, "retry", task_id, status=1)
+
+
+def test_a_second_task_of_the_same_key_is_not_put_in(site: Site) -> None:
+    first = facts(site, "add", "One", "--key", "k")
+    second = facts(site, "add", "Two", "--key", "k")
+    assert second == {"id": first["id"], "new": False}
+    assert "nothing was put in" in baton(site, "add", "Three", "--key", "k")
+
+
+def test_a_prompt_may_come_on_standard_input(site: Site) -> None:
+    task_id = facts(site, "add", "-", stdin="Line one\n--not-a-flag\n")["id"]
+    assert facts(site, "show", task_id)["prompt"] == "Line one\n--not-a-flag\n"
+    assert "empty" in baton(site, "add", "-", status=1, stdin=" \n")
+
+
+def test_options_are_checked_before_anything_is_put_in(site: Site) -> None:
+    assert "dontAsk" in baton(site, "add", "x", "--permission-mode", "nobody", status=1)
+    assert facts(site, "list") == []
+
+
+def test_list_chooses_by_state_and_source_and_number(site: Site) -> None:
+    ids = [facts(site, "add", f"Task {n}")["id"] for n in range(3)]
+    baton(site, "cancel", ids[0])
+    assert [t["id"] for t in facts(site, "list", "--state", "cancelled")] == [ids[0]]
+    assert [t["id"] for t in facts(site, "list")] == [ids[1], ids[2], ids[0]]
+    assert len(facts(site, "list", "--limit", "2")) == 2
+    assert facts(site, "list", "--source", "watcher:inbox") == []
+    assert "queued, scheduled" in baton(site, "list", "--state", "waiting", status=1)
+
+
+def test_an_id_that_is_not_unique_or_not_there_is_said_so(site: Site) -> None:
+    site.store.submit([Submission(id="aa1", body=b"{}"), Submission(id="aa2", body=b"{}")])
+    assert "begins with" in baton(site, "show", "aa", status=1)
+    assert "no task has the id" in baton(site, "show", "zzz", status=1)
+
+
+def test_a_pause_stops_all_and_says_who_and_why(site: Site) -> None:
+    baton(site, "pause", "moving", "house")
+    [entry] = facts(site, "status")["gate"]
+    assert (entry["scope"], entry["by"], entry["why"]) == ("all", "somebody", "moving house")
+    assert entry["remedy"] == "./baton unpause"
+    assert "./baton unpause" in baton(site, "status")
+    assert "closed for: pause" in baton(site, "unpause", "login", status=1)
+    baton(site, "unpause")
+    assert facts(site, "status")["gate"] == []
+
+
+def test_one_reason_is_opened_without_the_others(site: Site) -> None:
+    site.store.close_gate("claude", "usage limit", by="t", why="spent", until_ms=None)
+    baton(site, "pause")
+    baton(site, "unpause", "usage", "limit")
+    assert [e["reason"] for e in facts(site, "status")["gate"]] == ["pause"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"), [("login", "./baton login"), ("usage limit", "./baton unpause")]
+)
+def test_status_names_what_opens_the_gate(site: Site, reason: str, remedy: str) -> None:
+    site.store.close_gate("claude", reason, by="t", why="", until_ms=None)
+    said = baton(site, "status")
+    assert f"gate closed for Claude tasks: {reason}" in said
+    assert remedy in said
+
+
+def test_status_says_what_is_missing(site: Site) -> None:
+    said = baton(site, "status")
+    assert "Claude Code is not found" in said
+    assert "Nothing runs" in said
+
+
+def attempt(site: Site, task_id: str, number: int, *events: dict[str, Any]) -> Path:
+    folder = site.folder / "var" / "attempts" / task_id / str(number)
+    folder.mkdir(parents=True)
+    (folder / "stream.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    return folder
+
+
+def say(text: str) -> dict[str, Any]:
+    return {"type": "assistant", "message": {"content": [{"type": "text", "text": text}]}}
+
+
+def test_logs_show_the_latest_attempt(site: Site) -> None:
+    task_id = facts(site, "add", "x")["id"]
+    assert "has not run" in baton(site, "logs", task_id, status=1)
+    attempt(site, task_id, 9, say("ninth"))
+    attempt(site, task_id, 10, say("tenth \x1b[2J"))
+    assert baton(site, "logs", task_id[:8]) == "tenth \\x1b[2J\n"
+    assert json.loads(baton(site, "logs", task_id, "--json")) == say("tenth \x1b[2J")
+
+
+def test_logs_of_a_silent_attempt_show_what_it_complained_of(site: Site) -> None:
+    task_id = facts(site, "add", "x")["id"]
+    (attempt(site, task_id, 1) / "stderr.log").write_text("no such flag\n")
+    assert "no such flag" in baton(site, "logs", task_id)
+
+
+def test_logs_follow_from_attempt_to_attempt_until_the_end(site: Site) -> None:
+    task_id = facts(site, "add", "x")["id"]
+    follower = subprocess.Popen(
+        command("logs", task_id, "-f"), env=env(site), stdout=subprocess.PIPE, text=True
+    )
+    output = follower.stdout
+    assert output
+    assert output.readline() == "[queued]\n"
+    folder = attempt(site, task_id, 1, say("first"))
+    assert output.readline() == "first\n"
+    with (folder / "stream.jsonl").open("a") as stream:
+        stream.write(json.dumps(say("half of"))[:20])
+        stream.flush()
+        attempt(site, task_id, 2, say("second"))
+        assert output.readline() == "second\n"
+    baton(site, "cancel", task_id)
+    assert output.readline().startswith("[cancelled")
+    assert follower.wait(10) == 1
+
+
+def test_the_shell_has_everything_in_place(site: Site) -> None:
+    code = "print(huey.name, settings.instance, claude('Hi.', key='s').id, tasks.__name__)"
+    _, instance, task_id, module = baton(site, "shell", "-c", code).split()
+    assert (instance, module) == ("baton", "tasks")
+    assert record(site, task_id).source == "shell"
+
+
+def test_without_redis_a_verb_says_so_and_what_to_do(site: Site) -> None:
+    site.stop("redis")
+    for words in (["list"], ["add", "x"], ["pause"], ["show", "a"]):
+        assert "./baton up starts it" in baton(site, *words, status=1)
+    assert "Redis does not answer" in baton(site, "status")
+
+
+def test_a_typo_in_the_configuration_is_one_message(site: Site) -> None:
+    (site.folder / "baton.yaml").write_text("consumers: 1\nwatchrs: {}\n")
+    for words in (["list"], ["status"], ["apps"]):
+        assert "baton.yaml:2" in baton(site, *words, status=1)
+
+
+def test_a_table_fits_the_terminal_of_a_person(site: Site) -> None:
+    baton(site, "add", "A very long prompt that goes on and on, " * 10)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command("list"), env=env(site) | {"COLUMNS": "60"}, stdout=theirs, stdin=theirs
+    )
+    os.close(theirs)
+    assert process.wait(20) == 0
+    lines = os.read(ours, 65_536).decode().splitlines()
+    assert max(len(line.replace("\x1b[2m", "").replace("\x1b[0m", "")) for line in lines) <= 60
+    assert "\x1b[2m" in lines[0]
+
+
+def test_a_pipe_that_closes_early_is_no_error(site: Site) -> None:
+    for n in range(3):
+        baton(site, "add", f"Task {n}")
+    words = " ".join(["exec", *command("list")])
+    done = subprocess.run(
+        ["sh", "-c", f"({words}; echo $? >&2) | true"],
+        env=env(site),
+        capture_output=True,
+        text=True,
+    )
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def claude_stub(site: Site, code: str) -> Path:
+    """A `claude` that writes down what it was asked, and ends as `code` says."""
+    stub = site.folder / "claude"
+    stub.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *--help*) echo "Usage: claude auth login"; exit 0;; esac\n'
+        f'echo "$*" >>{site.folder}/asked\n{code}\n'
+    )
+    stub.chmod(0o700)
+    (site.folder / "baton.yaml").write_text(f"claude: {{command: {stub}}}\n")
+    return site.folder / "asked"
+
+
+def test_a_login_is_claudes_own_and_opens_the_gate_that_a_lost_one_closed(site: Site) -> None:
+    asked = claude_stub(site, "exit 0")
+    site.store.close_gate("claude", "login", by="t", why="", until_ms=None)
+    baton(site, "pause")
+    assert "./baton login" in baton(site, "status")
+    assert "waiting tasks go on" in baton(site, "login")
+    assert asked.read_text() == "auth login\n"
+    assert [e["reason"] for e in facts(site, "status")["gate"]] == ["pause"]
+
+
+def test_a_login_that_was_given_up_opens_nothing(site: Site) -> None:
+    claude_stub(site, "exit 1")
+    site.store.close_gate("claude", "login", by="t", why="", until_ms=None)
+    assert "status 1" in baton(site, "login", status=1)
+    assert [e["reason"] for e in facts(site, "status")["gate"]] == ["login"]
+
+
+def test_without_claude_a_login_says_how_to_get_it(site: Site) -> None:
+    assert "baton.yaml" in baton(site, "login", status=1)

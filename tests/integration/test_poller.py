@@ -1,0 +1,408 @@
+"""A polled source: every item once, whatever fails in between, and no failure taken for emptiness."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from durable.records import Record, State
+from durable.store import LeaseStore
+from producers import bookmark
+from producers.bookmark import Bookmark
+from producers.poller import VARIABLES, Poller
+from producers.recipe import Recipe
+from producers.sources import Fetched, Item, SourceError
+from settings import Duration
+from settings import Poller as Config
+from tests.conftest import wait_until
+from tests.makers import body, makers
+from tests.site import Site
+
+
+class FakeSource:
+    """Answers what the test puts in."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.error: Exception | None = None
+        self.place = ""
+        self.asked: list[str] = []
+
+    def fetch(self, place: str, stopped: Callable[[], bool]) -> Fetched:
+        self.asked.append(place)
+        if self.error:
+            raise self.error
+        return Fetched(tuple(Item(i, {"id": i, "title": f"t{i}"}) for i in self.ids), self.place)
+
+
+class Rig:
+    """A poller stepped by hand, with a clock of its own."""
+
+    def __init__(self, store: LeaseStore, source: FakeSource, **fields: Any) -> None:
+        self.store, self.source = store, source
+        fields.setdefault("prompt", "{{ id }}: {{ item.title }}")
+        self.config = Config(name="issues", every=Duration(300), command=("x",), **fields)
+        self.now = 1_800_000_000.0
+        self.faults: Callable[[str], None] = lambda point: None
+        self.poller = self.restart()
+
+    def restart(self) -> Poller:
+        recipe = Recipe(self.config, "poller", VARIABLES, makers(Path("/base")))
+        self.poller = Poller(
+            self.config,
+            self.source,
+            self.store,
+            recipe,
+            wall=lambda: self.now,
+            clock=lambda: self.now,
+            faults=lambda point: self.faults(point),
+        )
+        return self.poller
+
+    def poll(self, *ids: str, seconds: float = 301.0) -> list[str]:
+        """Let the source answer with these ids once; the prompts of all tasks."""
+        if ids:
+            self.source.ids = list(ids)
+        self.now += seconds
+        self.poller.step()
+        return self.prompts
+
+    @property
+    def tasks(self) -> list[Record]:
+        return self.store.page(State.QUEUED, limit=10_000)
+
+    @property
+    def prompts(self) -> list[str]:
+        return [body(self.store, task.id)["prompt"] for task in self.tasks]
+
+    @property
+    def mark(self) -> Bookmark:
+        return bookmark.read(self.store.read_cursor("poll:issues"))
+
+
+@pytest.fixture
+def source() -> FakeSource:
+    return FakeSource()
+
+
+@pytest.fixture
+def rig(store: LeaseStore, source: FakeSource) -> Rig:
+    return Rig(store, source)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+# -- each item once
+
+
+def test_each_new_item_becomes_one_task_and_known_ones_none(rig: Rig) -> None:
+    assert rig.poll("a", "b") == ["a: ta", "b: tb"]
+    assert rig.poll("a", "b") == ["a: ta", "b: tb"]
+    assert rig.poll("c", "b") == ["a: ta", "b: tb", "c: tc"]
+    [*_, task] = rig.tasks
+    assert (task.source, task.key) == ("poller:issues", "poll:issues:c")
+
+
+def test_an_item_that_went_away_and_came_back_is_not_new(rig: Rig) -> None:
+    rig.poll("a")
+    rig.poll("b")
+    rig.store.client.delete("{test}:keys")  # the queue's own memory has aged out
+    assert rig.poll("a", "b") == ["a: ta", "b: tb"]
+
+
+def test_an_id_twice_in_one_answer_is_one_item(rig: Rig) -> None:
+    assert rig.poll("a", "a") == ["a: ta"]
+
+
+def test_the_next_poll_is_due_one_interval_after_the_last_began_also_after_a_restart(
+    rig: Rig,
+) -> None:
+    rig.poll("a")
+    assert rig.poller.step() == pytest.approx(300.0)
+    rig.restart()
+    rig.now += 100
+    assert rig.poller.step() == pytest.approx(200.0)
+    assert rig.source.asked == [""]
+
+
+def test_a_clock_that_was_set_back_delays_a_poll_by_one_interval_at_most(rig: Rig) -> None:
+    rig.poll("a")
+    rig.now -= 86_400
+    assert rig.poller.step() == pytest.approx(300.0)
+
+
+def test_the_source_goes_on_from_its_own_place(rig: Rig) -> None:
+    rig.source.place = "page-2"
+    rig.poll("a")
+    rig.poll("b")
+    assert rig.source.asked == ["", "page-2"]
+
+
+def test_a_whole_item_stands_in_the_prompt_as_json(store: LeaseStore, source: FakeSource) -> None:
+    rig = Rig(store, source, prompt="Triage: {{ item }}")
+    assert rig.poll("a") == ['Triage: {"id": "a", "title": "ta"}']
+
+
+def test_a_python_task_is_called_with_the_item(store: LeaseStore, source: FakeSource) -> None:
+    rig = Rig(store, source, prompt=None, task="known")
+    rig.now += 1
+    source.ids = ["a"]
+    rig.poller.step()
+    assert body(store, rig.tasks[0].id)["args"] == [{"id": "a", "title": "ta"}]
+
+
+def test_a_long_id_is_known_again(rig: Rig) -> None:
+    long = "https://example.org/" + "x" * 500
+    rig.poll(long)
+    assert len(rig.poll(long)) == 1
+    assert len(rig.mark.seen[0]) <= 40
+
+
+# -- the first poll
+
+
+@pytest.mark.parametrize(
+    ("first", "run"), [("all", ["a", "b", "c"]), ("baseline", []), (2, ["a", "b"]), (0, [])]
+)
+def test_the_first_poll_runs_what_first_says_and_the_rest_is_known(
+    store: LeaseStore, source: FakeSource, first: Any, run: list[str]
+) -> None:
+    rig = Rig(store, source, first=first)
+    assert [p[0] for p in rig.poll("a", "b", "c")] == run
+    assert [p[0] for p in rig.poll("a", "b", "c", "d")] == [*run, "d"]
+
+
+def test_an_empty_first_poll_is_a_first_poll(store: LeaseStore, source: FakeSource) -> None:
+    rig = Rig(store, source, first="baseline")
+    rig.poll()
+    assert rig.poll("a") == ["a: ta"]
+
+
+# -- failures
+
+
+def test_a_failed_poll_submits_nothing_and_moves_nothing(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.poll("a")
+    before = rig.store.read_cursor("poll:issues")
+    rig.source.error = SourceError("exited with 3")
+    assert rig.poll("a", "b") == ["a: ta"]
+    assert rig.store.read_cursor("poll:issues") == before
+    assert "exited with 3" in caplog.text
+    rig.source.error = None
+    assert rig.poll("a", "b") == ["a: ta", "b: tb"]
+
+
+def test_a_failing_source_is_asked_less_and_less_often_and_never_given_up(rig: Rig) -> None:
+    rig.source.error = SourceError("down")
+    waits = []
+    for _ in range(40):
+        waits.append(rig.poller.step())
+        rig.now += waits[-1] + 0.001
+    assert 4.0 <= waits[0] <= 6.0
+    assert all(wait <= 900.0 for wait in waits)
+    assert min(waits[-20:]) > 700.0
+    assert len(set(waits[-20:])) > 1 or max(waits) == 900.0
+    assert len(rig.source.asked) == 40
+
+
+def test_an_item_whose_prompt_cannot_be_made_holds_up_no_other_and_is_not_forgotten(
+    rig: Rig,
+) -> None:
+    rig.config = Config(
+        name="issues", every=Duration(300), command=("x",), prompt="{{ item.number }}"
+    )
+    rig.restart()
+    rig.poll("a")
+    assert rig.tasks == []
+    assert rig.mark.seen == ()
+    rig.config = Config(name="issues", every=Duration(300), command=("x",), prompt="{{ id }}")
+    rig.restart()
+    assert rig.poll() == ["a"]
+
+
+def test_redis_away_before_the_poll_asks_nobody(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> str:
+        raise redis.ConnectionError("refused")
+
+    monkeypatch.setattr(rig.store, "read_cursor", away)
+    assert 0 < rig.poller.step() <= 5.0
+    assert rig.source.asked == []
+
+
+def test_redis_away_after_the_poll_keeps_the_answer_and_submits_it_later(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise redis.ConnectionError("refused")
+
+    monkeypatch.setattr(rig.store, "submit", away)
+    rig.poll("a")
+    for _ in range(10):
+        rig.poll(seconds=6.0)
+    assert len(rig.source.asked) == 1
+    monkeypatch.undo()
+    assert rig.poll(seconds=6.0) == ["a: ta"]
+
+
+def test_an_unreadable_cursor_doubles_nothing(rig: Rig) -> None:
+    rig.poll("a")
+    rig.store.client.hset("{test}:cursors", "poll:issues", "{garbage")
+    assert rig.poll("a", "b") == ["a: ta", "b: tb"]
+
+
+# -- many items, crashes, several pollers
+
+
+def test_many_items_go_in_by_parts_and_a_crash_between_them_loses_and_doubles_nothing(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bookmark, "AT_ONCE", 10)
+    passed = 0
+
+    def third(point: str) -> None:
+        nonlocal passed
+        passed += point == "submitted"
+        if passed == 3:
+            raise Killed
+
+    rig.faults = third
+    ids = [f"{number:03}" for number in range(45)]
+    with pytest.raises(Killed):
+        rig.poll(*ids)
+    assert len(rig.tasks) == 30
+    rig.faults = lambda _: None
+    rig.restart()
+    rig.poll(seconds=0.1)
+    assert [prompt[:3] for prompt in rig.prompts] == ids
+    assert len(rig.mark.seen) == 45
+
+
+@pytest.mark.parametrize("point", ["fetched", "submitted"])
+def test_a_crash_at_any_point_loses_no_item_and_doubles_none(rig: Rig, point: str) -> None:
+    def die(passed: str) -> None:
+        if passed == point:
+            raise Killed
+
+    rig.faults = die
+    with pytest.raises(Killed):
+        rig.poll("a", "b")
+    rig.faults = lambda _: None
+    rig.restart()
+    assert rig.poll() == ["a: ta", "b: tb"]
+
+
+def test_two_pollers_of_one_source_double_nothing(
+    rig: Rig, store: LeaseStore, source: FakeSource
+) -> None:
+    other = Rig(store, source)
+    other.faults = lambda point: (rig.poll("a", "b"), None)[1] if point == "fetched" else None
+    other.poll("a", "b")
+    assert rig.prompts == ["a: ta", "b: tb"]
+    other.faults = lambda _: None
+    assert other.poll("a", "b", "c") == ["a: ta", "b: tb", "c: tc"]
+
+
+def test_what_is_remembered_is_bounded_but_holds_the_whole_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bookmark, "REMEMBERED", 5)
+    old = Bookmark(True, 0.0, "", ("o1", "o2", "o3", "o4", "a"))
+    items = tuple(Item(i, {}) for i in ("a", "b", "c"))
+    [step] = bookmark.steps(old, Fetched(items), items[1:], (), 9.0)
+    assert step.bookmark.seen == ("o3", "o4", "a", "b", "c")
+    many = tuple(Item(f"n{i}", {}) for i in range(8))
+    [step] = bookmark.steps(old, Fetched(many), many, (), 9.0)
+    assert len(step.bookmark.seen) == 8
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "7", '{"seen": 1}', '{"polled": true}', "null"])
+def test_a_cursor_of_another_make_is_said_not_guessed(text: str) -> None:
+    with pytest.raises(bookmark.BookmarkError):
+        bookmark.read(text)
+
+
+def test_a_bookmark_survives_its_text() -> None:
+    mark = Bookmark(True, 123.5, "p", ("a", "ü", "\ud800"))
+    assert bookmark.read(mark.text()) == mark
+
+
+# -- the process
+
+
+@pytest.fixture
+def site(short_tmp: Path) -> Iterator[Site]:
+    program = short_tmp / "items.py"
+    program.write_text("for i in (1, 2): print('{\"id\": %d}' % i)")
+    entry = {
+        "every": "1s",
+        "command": [sys.executable, str(program)],
+        "prompt": "Triage {{ item }}",
+    }
+    site = Site(short_tmp, {"pollers": {"issues": entry}})
+    site.start("redis")
+    yield site
+    site.close()
+
+
+def test_a_program_s_items_reach_the_queue_once(site: Site) -> None:
+    site.start("poll", "issues")
+    wait_until(lambda: len(site.store.page(State.QUEUED)) == 2, what="both items are tasks")
+    first = json.loads(site.store.read_cursor("poll:issues"))["due"]
+    wait_until(
+        lambda: json.loads(site.store.read_cursor("poll:issues"))["due"] > first + 1,
+        what="it polled again",
+    )
+    assert len(site.store.page(State.QUEUED)) == 2
+
+
+def test_sigkill_after_the_submit_doubles_nothing(site: Site) -> None:
+    (site.folder / ".env").write_text("BATON_FAULT=poller:submitted\n")
+    with contextlib.suppress(AssertionError):  # it may be gone before it is seen to be ready
+        site.start("poll", "issues")
+    assert site.processes.pop("poll-issues").wait(20) == -signal.SIGKILL
+    assert len(site.store.page(State.QUEUED)) == 2
+    site.start("poll", "issues")
+    first = json.loads(site.store.read_cursor("poll:issues"))["due"]
+    wait_until(
+        lambda: json.loads(site.store.read_cursor("poll:issues"))["due"] > first,
+        what="it polled again",
+    )
+    assert len(site.store.page(State.QUEUED)) == 2
+
+
+def test_a_stop_ends_a_poller_and_its_hanging_program_within_a_second(short_tmp: Path) -> None:
+    code = (
+        "import os, signal, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "open('pid', 'w').write(str(os.getpid()))\n"
+        "time.sleep(60)"
+    )
+    entry = {"every": "1s", "command": [sys.executable, "-c", code], "prompt": "{{ item }}"}
+    site = Site(short_tmp, {"pollers": {"issues": entry}})
+    try:
+        site.start("redis")
+        process = site.start("poll", "issues")
+        pid = short_tmp / "pid"
+        wait_until(lambda: pid.exists() and pid.read_text(), what="the program runs")
+        begun = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 0
+        assert time.monotonic() - begun < 1.2
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid.read_text()), 0)
+    finally:
+        site.close()

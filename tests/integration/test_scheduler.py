@@ -1,0 +1,443 @@
+"""Schedules: each tick once and on time, whoever else schedules and however the clock is set."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from huey import crontab
+
+from durable.cronspec import CronError, CronSpec
+from durable.errors import UnknownTaskError
+from durable.queue import BatonHuey
+from durable.records import Cursor, Record, State
+from durable.store import LeaseStore
+from producers.bell import Bell
+from producers.scheduler import Scheduler
+from producers.schedules import from_huey, from_settings
+from producers.templates import TemplateError
+from settings import Schedule as Config
+from tests.conftest import wait_until
+from tests.makers import body, makers
+from tests.site import Site
+
+START = dt.datetime(2026, 11, 23, 8, 59, 30, tzinfo=dt.UTC)  # a Monday
+
+
+class Rig:
+    """A scheduler stepped by hand, with a clock of its own."""
+
+    def __init__(self, store: LeaseStore, now: dt.datetime = START, **crons: str | Config) -> None:
+        self.store, self.now, self.steady = store, now, 0.0
+        self.configs = {
+            name: cron if isinstance(cron, Config) else config(name, cron)
+            for name, cron in crons.items()
+        }
+        self.faults: Callable[[str], None] = lambda point: None
+        self.restart()
+
+    def restart(self) -> None:
+        self.scheduler = Scheduler(
+            from_settings(self.configs, {"TZ": "UTC"}, makers(Path("/base"))),
+            self.store,
+            wall=lambda: self.now.timestamp(),
+            clock=lambda: self.steady,
+            faults=lambda point: self.faults(point),
+        )
+        self.scheduler.step()
+
+    def advance(self, seconds: float) -> float:
+        self.steady += seconds
+        return self.set_clock(seconds)
+
+    def set_clock(self, seconds: float) -> float:
+        """Time does not pass; the clock is set."""
+        self.now += dt.timedelta(seconds=seconds)
+        return self.scheduler.step()
+
+    @property
+    def tasks(self) -> list[Record]:
+        return self.store.page(State.QUEUED, limit=10_000)
+
+    @property
+    def ticks(self) -> list[str]:
+        return sorted(task.key.split(":", 2)[2] for task in self.tasks)
+
+
+def config(name: str, cron: str, **fields: Any) -> Config:
+    if "task" not in fields:
+        fields.setdefault("prompt", "Write {{ name }} for {{ tick }}.")
+    fields.setdefault("timezone", "UTC")
+    return Config(name=name, cron=cron, **fields)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+# -- on time
+
+
+def test_a_tick_becomes_one_task_at_its_time_and_not_before(store: LeaseStore) -> None:
+    rig = Rig(store, monday="0 9 * * 1")
+    assert rig.advance(29.5) == pytest.approx(0.5)
+    assert rig.tasks == []
+    rig.advance(0.5)
+    [task] = rig.tasks
+    assert (task.source, task.key) == ("schedule:monday", "tick:monday:2026-11-23T09:00Z")
+    assert body(store, task.id)["prompt"] == "Write monday for 2026-11-23T09:00Z."
+    rig.advance(1.0)
+    rig.advance(3600.0)
+    assert len(rig.tasks) == 1
+
+
+def test_the_sleep_is_never_longer_than_a_second_so_that_a_set_clock_is_noticed(
+    store: LeaseStore,
+) -> None:
+    rig = Rig(store, yearly="@yearly")
+    assert rig.advance(1.0) == 1.0
+    assert Rig(store).advance(1.0) == 1.0
+
+
+def test_a_schedule_is_read_in_its_zone(store: LeaseStore) -> None:
+    berlin = config("briefing", "0 9 * * 1", timezone="Europe/Berlin")
+    tokyo = config("other", "0 9 * * 1", timezone="Asia/Tokyo")
+    rig = Rig(
+        store, dt.datetime(2026, 11, 22, 23, 59, 59, tzinfo=dt.UTC), briefing=berlin, other=tokyo
+    )
+    for _ in range(10):
+        rig.advance(3600)
+    assert [task.key for task in rig.tasks] == [
+        "tick:other:2026-11-23T00:00Z",
+        "tick:briefing:2026-11-23T08:00Z",
+    ]
+
+
+def test_the_machine_s_zone_is_used_where_none_is_named(store: LeaseStore) -> None:
+    entries = {"a": config("a", "0 9 * * *", timezone=None)}
+    [schedule] = from_settings(entries, {"TZ": "Asia/Tokyo"}, makers(Path("/base")))
+    assert schedule.clock.next(START) == dt.datetime(2026, 11, 24, 0, 0, tzinfo=dt.UTC)
+
+
+def test_a_schedule_with_a_task_calls_it(store: LeaseStore) -> None:
+    rig = Rig(store, nightly=config("nightly", "* * * * *", task="known"))
+    rig.advance(31)
+    assert body(store, rig.tasks[0].id) == {"name": "known", "args": []}
+
+
+def test_the_result_file_may_carry_the_tick(store: LeaseStore) -> None:
+    rig = Rig(store, daily=config("daily", "0 9 * * *", result="Reports/{{ tick }}.md"))
+    rig.advance(31)
+    assert body(store, rig.tasks[0].id)["options"]["result"] == "/base/Reports/2026-11-23T09:00Z.md"
+
+
+def test_a_tick_fires_within_a_second_of_its_nominal_time(store: LeaseStore) -> None:
+    nominal = 1_800_000_000.0 // 60 * 60 + 60
+    behind = nominal - 1.2 - time.time()  # a clock that shows the next minute in 1.2 s
+    fired: list[float] = []
+    bell = Bell()
+
+    def note(point: str) -> None:
+        if point == "submitted":
+            fired.append(time.time() + behind)
+            bell.stop()
+
+    entries = {"a": config("a", "* * * * *")}
+    Scheduler(
+        from_settings(entries, {}, makers(Path("/base"))),
+        store,
+        bell=bell,
+        wall=lambda: time.time() + behind,
+        faults=lambda point: note(point) if store.page(State.QUEUED) else None,
+    ).run(lambda: None)
+    assert 0 <= fired[0] - nominal < 1.0
+
+
+# -- downtime, edits
+
+
+def test_a_tick_missed_while_nothing_ran_is_skipped_and_said(
+    store: LeaseStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = Rig(store, hourly="0 * * * *")
+    rig.now += dt.timedelta(hours=3)
+    rig.restart()
+    assert rig.tasks == []
+    assert (
+        "hourly: no scheduler ran; ticks skipped: 3 (2026-11-23T09:00Z to 2026-11-23T11:00Z)"
+        in caplog.text
+    )
+    rig.advance(31)
+    assert rig.ticks == ["2026-11-23T12:00Z"]
+
+
+def test_a_restart_does_not_cost_the_tick_that_falls_into_it(store: LeaseStore) -> None:
+    rig = Rig(store, monday="0 9 * * 1")
+    rig.now += dt.timedelta(seconds=45)
+    rig.restart()
+    rig.advance(0.01)
+    assert rig.ticks == ["2026-11-23T09:00Z"]
+
+
+def test_a_new_schedule_owes_nothing_from_before(store: LeaseStore) -> None:
+    rig = Rig(store, dt.datetime(2026, 11, 23, 9, 0, 5, tzinfo=dt.UTC), monday="0 9 * * 1")
+    rig.advance(1)
+    assert rig.tasks == []
+
+
+@pytest.mark.parametrize(
+    "edited", [config("x", "0 8 * * *"), config("x", "0 9 * * *", timezone="Europe/Berlin")]
+)
+def test_an_edited_schedule_owes_nothing_from_before_its_edit(
+    store: LeaseStore, edited: Config
+) -> None:
+    rig = Rig(store, x="0 9 * * *")
+    rig.advance(31)
+    rig.now += dt.timedelta(hours=23)  # 8:00 has just passed, in both zones
+    rig.now = rig.now.replace(minute=0, second=30)
+    rig.configs = {"x": edited}
+    rig.restart()
+    rig.advance(1)
+    assert rig.ticks == ["2026-11-23T09:00Z"]
+
+
+def test_years_of_downtime_are_counted_no_further_than_needed(
+    store: LeaseStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = Rig(store, minutely="* * * * *")
+    rig.now += dt.timedelta(days=3650)
+    begun = time.monotonic()
+    rig.restart()
+    assert time.monotonic() - begun < 5
+    assert "more than 1000" in caplog.text
+    rig.advance(61)
+    assert len(rig.tasks) == 1
+
+
+# -- clocks and sleep
+
+
+def test_ticks_that_pass_while_the_machine_sleeps_are_merged_into_the_last_one(
+    store: LeaseStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = Rig(store, minutely="* * * * *")
+    rig.advance(5 * 60)
+    assert rig.ticks == ["2026-11-23T09:04Z"]
+    assert "merged into the last one: 5 (2026-11-23T09:00Z to 2026-11-23T09:04Z)" in caplog.text
+
+
+def test_a_clock_that_goes_back_doubles_nothing_and_loses_nothing(store: LeaseStore) -> None:
+    rig = Rig(store, minutely="* * * * *")
+    for _ in range(6):
+        rig.advance(60)
+    rig.set_clock(-180)
+    for _ in range(8):
+        rig.advance(60)
+    assert rig.ticks == [f"2026-11-23T09:{minute:02}Z" for minute in range(11)]
+
+
+def test_a_clock_that_was_years_ahead_does_not_silence_a_schedule(store: LeaseStore) -> None:
+    rig = Rig(store, hourly="0 * * * *")
+    rig.set_clock(86_400 * 700)
+    rig.set_clock(-86_400 * 700)
+    rig.advance(31)
+    assert "2026-11-23T09:00Z" in rig.ticks
+    rig.set_clock(86_400 * 700)
+    rig.now -= dt.timedelta(days=700)
+    rig.restart()
+    for _ in range(61):
+        rig.advance(60)
+    assert "2026-11-23T10:00Z" in rig.ticks
+
+
+# -- Redis, crashes, several schedulers
+
+
+def test_a_tick_that_redis_was_away_for_fires_when_it_is_back(
+    store: LeaseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(store, monday="0 9 * * 1")
+
+    def away(*_: object) -> None:
+        raise redis.ConnectionError("refused")
+
+    monkeypatch.setattr(store, "submit", away)
+    waits = [rig.advance(6) for _ in range(30)]
+    assert all(wait <= 5.0 for wait in waits)
+    monkeypatch.undo()
+    rig.advance(6)
+    assert rig.ticks == ["2026-11-23T09:00Z"]
+
+
+def test_without_redis_at_the_start_nothing_is_ready(
+    store: LeaseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "read_cursor", lambda name: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Rig(store, a="* * * * *")
+
+
+@pytest.mark.parametrize("point", ["due", "submitted"])
+def test_a_crash_at_any_point_loses_no_tick_and_doubles_none(store: LeaseStore, point: str) -> None:
+    rig = Rig(store, monday="0 9 * * 1")
+
+    def die(passed: str) -> None:
+        if passed == point:
+            raise Killed
+
+    rig.faults = die
+    with pytest.raises(Killed):
+        rig.advance(31)
+    rig.faults = lambda _: None
+    rig.restart()
+    rig.advance(1)
+    assert rig.ticks == ["2026-11-23T09:00Z"]
+
+
+def test_three_schedulers_fire_each_tick_once(store: LeaseStore) -> None:
+    rigs = [Rig(store, a="* * * * *", b="*/2 * * * *") for _ in range(3)]
+    for step in range(600):
+        for number, rig in enumerate(rigs):
+            rig.now = START + dt.timedelta(seconds=step + 0.3 * number)
+            rig.advance(0)
+        if step == 300:
+            rigs[1].restart()
+    ticks = [task.key for task in rigs[0].tasks]
+    assert len(ticks) == len(set(ticks))
+    assert sum(key.startswith("tick:a:") for key in ticks) == 10
+    assert sum(key.startswith("tick:b:") for key in ticks) == 5
+
+
+@pytest.mark.parametrize("behind", [30.0, 150.0])
+def test_schedulers_on_hosts_whose_clocks_differ_fire_each_tick_once(
+    store: LeaseStore, behind: float
+) -> None:
+    skews = (0.0, behind)
+    rigs = [Rig(store, START + dt.timedelta(seconds=s), a="* * * * *") for s in skews]
+    for step in range(600):
+        for rig, skew in zip(rigs, skews, strict=True):
+            rig.now, rig.steady = START + dt.timedelta(seconds=step + skew), float(step)
+            rig.advance(0)
+    ticks = [task.key for task in rigs[0].tasks]
+    assert len(ticks) == len(set(ticks))
+    wanted = [f"tick:a:2026-11-23T09:{minute:02}Z" for minute in range(13)]
+    assert ticks[0] in wanted[:3]  # the fast clock begins at its own time
+    assert set(wanted[3:10]) <= set(ticks)
+
+
+def test_an_unreadable_cursor_begins_anew_and_says_so(
+    store: LeaseStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.client.hset("{test}:cursors", "schedule:a", "{garbage")
+    rig = Rig(store, a="* * * * *")
+    rig.advance(31)
+    assert len(rig.tasks) == 1
+    assert "unreadable cursor" in caplog.text
+
+
+# -- configuration
+
+
+def test_a_bad_expression_a_bad_template_and_an_unknown_task_are_refused_at_once() -> None:
+    made = makers(Path("/base"))
+    with pytest.raises(CronError, match="6 fields"):
+        from_settings({"a": config("a", "0 0 9 * * 1")}, {}, made)
+    with pytest.raises(TemplateError, match=r"schedules\.a\.prompt"):
+        from_settings({"a": config("a", "@daily", prompt="{{ file }}")}, {}, made)
+    with pytest.raises(UnknownTaskError):
+        from_settings({"a": config("a", "@daily", task="nobody")}, {}, made)
+
+
+# -- Huey's periodic tasks
+
+
+def test_huey_s_periodic_tasks_fire_with_cron_and_with_crontab(
+    huey: BatonHuey, store: LeaseStore
+) -> None:
+    @huey.periodic_task(CronSpec("0 9 * * 1", "Europe/Berlin"))
+    def briefing() -> None: ...
+
+    @huey.periodic_task(crontab(minute="*/5"))
+    def sweep() -> None: ...
+
+    @huey.periodic_task(lambda moment: False)
+    def never() -> None: ...
+
+    schedules = from_huey(huey, {"TZ": "UTC"}, makers_for(huey))
+    now = dt.datetime(2026, 11, 23, 7, 59, 59, tzinfo=dt.UTC)
+    scheduler = Scheduler(
+        schedules, store, wall=lambda: now.timestamp(), clock=lambda: now.timestamp()
+    )
+    scheduler.step()
+    for _ in range(11):
+        now += dt.timedelta(minutes=1)
+        scheduler.step()
+    here = __name__
+    assert sorted(task.key for task in store.page(State.QUEUED)) == [
+        f"tick:{here}.briefing:2026-11-23T08:00Z",
+        f"tick:{here}.sweep:2026-11-23T08:00Z",
+        f"tick:{here}.sweep:2026-11-23T08:05Z",
+        f"tick:{here}.sweep:2026-11-23T08:10Z",
+    ]
+
+
+def makers_for(huey: BatonHuey) -> Any:
+    """Makers that know the tasks of this Huey."""
+    plain = makers(Path("/base"))
+
+    def call(name: str, args: Any, **fields: Any) -> Any:
+        assert name in huey._registry._registry
+        return plain.task_submission("known", args, **fields)
+
+    return type(plain)(plain.claude_submission, call, plain.base)
+
+
+# -- the process
+
+
+@pytest.fixture
+def site(short_tmp: Path) -> Iterator[Site]:
+    (short_tmp / "my_tasks.py").write_text(
+        "from tasks import cron, huey\n"
+        "@huey.periodic_task(cron('* * * * *', timezone='UTC'))\n"
+        "def tidy():\n"
+        "    pass\n"
+    )
+    config = {
+        "schedules": {
+            "often": {"cron": "* * * * *", "timezone": "UTC", "prompt": "Tick {{ tick }}"}
+        },
+        "tasks": ["my_tasks"],
+    }
+    site = Site(short_tmp, config)
+    site.start("redis")
+    yield site
+    site.close()
+
+
+def test_ticks_of_yaml_and_of_python_reach_the_queue(site: Site) -> None:
+    stood = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=59)
+    place = json.dumps({"at": stood.isoformat(), "spec": "* * * * * UTC"})
+    names = ("often", "my_tasks.tidy")
+    for name in names:  # as if a scheduler had run a moment ago: not to wait for the next minute
+        site.store.submit([], Cursor(f"schedule:{name}", "", place))
+    site.start("scheduler")
+    wait_until(lambda: len(site.store.page(State.QUEUED)) >= 2, what="both have fired")
+    sources = {task.source for task in site.store.page(State.QUEUED)}
+    assert sources == {f"schedule:{name}" for name in names}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_ends_the_scheduler_within_a_second(site: Site, number: int) -> None:
+    process = site.start("scheduler")
+    begun = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(5) == 0
+    assert time.monotonic() - begun < 1.0
