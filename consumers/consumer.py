@@ -81,8 +81,11 @@ class LeaseWorker(Worker):
 
     def _attempt(self, lease: Lease) -> None:
         self.heartbeat.hold(lease)
+        log.info("task %s: attempt %d of %s", lease.id, lease.attempt, lease.name or "a message")
         try:
             settlement = self.huey.attempt(lease)
+            if settlement.surprise:
+                log.error("task %s: its code raised", lease.id, exc_info=settlement.surprise)
             self._settle(settlement)
         finally:
             self.heartbeat.let_go(lease)
@@ -103,7 +106,10 @@ class LeaseWorker(Worker):
                     )
                     return
         if written:
-            log.info("task %s: attempt %d: %s", lease.id, lease.attempt, settlement.outcome)
+            reason = f" ({settlement.reason})" if settlement.reason else ""
+            log.info(
+                "task %s: attempt %d: %s%s", lease.id, lease.attempt, settlement.outcome, reason
+            )
         else:
             log.warning("task %s: the lease was lost; this attempt's end is refused", lease.id)
 
@@ -184,6 +190,9 @@ def run(settings: Settings, name: str, ready: Callable[[], None]) -> int:
     from consumers.attempt import Runs
     from consumers.leftovers import take_back
 
+    logging.getLogger("huey").setLevel(
+        logging.CRITICAL
+    )  # the worker says it, once and in our words
     owner = identity.owner(settings.var, f"consumer-{name}")
     tasks.load_user_tasks()
     heartbeat = Heartbeat(

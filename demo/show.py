@@ -73,6 +73,7 @@ def _let_finish(act: Callable[[], None]) -> None:
 def _run(instance: Instance) -> None:
     print("Baton demo: a private instance under PM2, with the real Claude Code.")
     print("No account is used: a STAND-IN on this machine answers in the place of Claude's API.\n")
+    print("Starting it …", flush=True)
     begun = time.monotonic()
     instance.start()
     print(f"Up in {time.monotonic() - begun:.1f} s: Redis, a watcher, a scheduler, a consumer.\n")

@@ -7,7 +7,7 @@ from huey import signals
 from durable.effects import Effects
 from durable.records import Lease, State
 from durable.store import LeaseStore
-from durable.verdicts import GiveBack, Hold
+from durable.verdicts import VERDICTS, GiveBack, Hold
 
 
 class Settlement:
@@ -17,6 +17,12 @@ class Settlement:
         self.lease, self.state, self.outcome, self.reason = lease, state, outcome, reason
         self.effects: Effects | None = None
         self.delay_ms = 0
+
+    @property
+    def surprise(self) -> BaseException | None:
+        """What the body raised without meaning it as a verdict; for the log."""
+        said = self.effects.exception if self.effects else None
+        return None if said is None or isinstance(said, VERDICTS) else said
 
     def settle(self, store: LeaseStore) -> bool:
         """Write it; False when the lease was lost. Raises redis.RedisError when the server is away."""

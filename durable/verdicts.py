@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from huey.exceptions import RetryTask, TaskException
+from huey.exceptions import (
+    CancelExecution,
+    RateLimitExceeded,
+    RetryTask,
+    TaskException,
+    TaskLockedException,
+)
 
 
 class Fail(TaskException):  # a verdict, not an error of ours
@@ -40,3 +46,10 @@ class Hold(KeyboardInterrupt):
     def __init__(self, outcome: str, message: str) -> None:
         self.outcome, self.message = outcome, message
         super().__init__(message)
+
+
+#: What a body raises on purpose, Huey's own words included; anything else is worth a traceback.
+VERDICTS = (
+    *(Fail, GiveBack, Hold, KeyboardInterrupt),
+    *(RetryTask, CancelExecution, TaskLockedException, RateLimitExceeded),
+)
