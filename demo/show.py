@@ -103,18 +103,24 @@ class Journey:
         passed = (time.time() if at is None else at) - self._begun
         print(f"  {max(0.0, passed):6.2f} s  {words}", flush=True)
 
-    def events(self) -> Iterator[tuple[str, str]]:
-        """(event, task id) as they come; each is printed. Ends with DemoError after a minute."""
+    def say_event(self, event: str, at: float) -> None:
+        """One of the queue's events, where it is one for people."""
+        if event in _SAID:
+            self.say(_SAID[event], at)
+
+    def events(self) -> Iterator[tuple[str, str, float]]:
+        """(event, task id, unix s) as they come, and empty ones between them.
+
+        Ends with DemoError after a minute.
+        """
         until = time.monotonic() + _PATIENCE_S
         while time.monotonic() < until:
             found: Any = self.client.xread({"{demo}:events": self._last}, block=200)
             for entry_id, fields in found[0][1] if found else ():
                 self._last = entry_id.decode()
-                event = fields[b"event"].decode()
-                if event in _SAID:
-                    self.say(_SAID[event], int(self._last.split("-")[0]) / 1000)
-                yield event, fields[b"id"].decode()
-            yield "", ""
+                at = int(self._last.split("-")[0]) / 1000
+                yield fields[b"event"].decode(), fields[b"id"].decode(), at
+            yield "", "", 0.0
         raise DemoError("nothing more happened for a minute")
 
     def finished(self, task_id: str) -> Record:
@@ -137,20 +143,26 @@ def _file_to_done(instance: Instance, journey: Journey) -> None:
     dropped = instance.inbox / "meeting.md"
     dropped.write_text(_NOTE)
     journey.say(f"dropped {dropped.name}; the watcher waits 2 s until it is quiet")
-    done, claimed, task_id, summary = instance.done / dropped.name, False, "", None
-    for event, about in journey.events():
-        if not claimed and not dropped.exists():
-            claimed = True
-            journey.say("claimed: moved out of reach into .claimed/")
-        task_id = about if event == "submitted" else task_id
-        if event in ("failed", "cancelled"):
-            journey.finished(about)
-        if done.exists():
-            summary = done.with_name(done.name + ".summary.md")
+    done, task_id = instance.done / dropped.name, ""
+    for event, about, at in journey.events():
+        if event == "submitted":
+            task_id = about
+            journey.say("claimed: moved out of reach into .claimed/", _claimed_at(dropped, about))
+        journey.say_event(event, at)
+        if event in ("failed", "cancelled") or done.exists():
             break
-    journey.say(f"moved to Done/{done.name}, its result beside it")
     journey.finished(task_id)
-    print(f"\n     {summary.read_text() if summary else ''}".replace("\n", "\n     "), "\n")
+    journey.say(f"moved to Done/{done.name}, its result beside it")
+    summary = done.with_name(done.name + ".summary.md").read_text()
+    print("\n     " + summary.rstrip().replace("\n", "\n     ") + "\n")
+
+
+def _claimed_at(dropped: Path, task_id: str) -> float:
+    """When the file was renamed into the ledger, unix s."""
+    try:
+        return (dropped.parent / ".claimed" / task_id / dropped.name).stat().st_ctime
+    except FileNotFoundError:  # put away already
+        return time.time()
 
 
 def _killed_consumer(instance: Instance, journey: Journey) -> None:
@@ -158,7 +170,8 @@ def _killed_consumer(instance: Instance, journey: Journey) -> None:
     journey.begin()
     instance.baton("add", _LONG)
     killed, task_id = False, ""
-    for event, about in journey.events():
+    for event, about, at in journey.events():
+        journey.say_event(event, at)
         task_id = about if event == "submitted" else task_id
         if event == "started" and not killed:
             killed = True
