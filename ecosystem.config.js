@@ -25,13 +25,6 @@ const apps = JSON.parse(
   }),
 )
 
-// PM2 copies the shell into an app that it starts a second time, and a shell variable that is
-// called like a field (`name`, `args`) overrides that field. What is not here cannot do either.
-const needed = /^(PATH|HOME|USER|LANG|TERM|NO_COLOR|FORCE_COLOR|PM2_\w+)$/
-for (const name of Object.keys(process.env)) {
-  if (!needed.test(name)) delete process.env[name]
-}
-
 module.exports = {
   apps: apps.map((app) => ({
     // PM2 knows an app by its name, in every folder: the instance stands in front of it.
@@ -65,10 +58,12 @@ module.exports = {
     exp_backoff_restart_delay: 100,
 
     // An empty filter matches every variable of the shell (`true` would match none): the app sees
-    // only `env`. PM2 writes that into files that everybody can read, so secrets are not in it:
-    // settings.py reads them from .env.
+    // only `env`. Without it all secrets of the shell would be in PM2's files, and a variable that
+    // is called like a field here (`name`, `args`) would override that field. Our own secrets are
+    // not in `env` either: settings.py reads them from .env. (`pm2 restart NAME --update-env` by
+    // hand copies the shell all the same; app.py removes it for everything below the app.)
     filter_env: [''],
-    env: app.env,
+    env: { ...app.env, PYTHONUNBUFFERED: '1' },
 
     // One file for both outputs, named as here: without merge_logs PM2 adds its own number.
     // No `time` (it loses text of lines over 64 KB) and no log_type: app.py writes whole lines.

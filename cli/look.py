@@ -137,7 +137,7 @@ def show(args: argparse.Namespace) -> int:
         print_json(queue.facts(record) | more)
         return 0
     print(f"{record.id}  {state(record.state.value)}")
-    for label, text in (*_facts(record), *(("attempt", str(folder)) for folder in folders)):
+    for label, text in (*_facts(record), *(("folder", str(folder)) for folder in folders)):
         print(f"  {label:<10} {printable(text)}")
     for label, text in (("prompt", prompt(record)), ("result", _text(result))):
         if text:

@@ -100,7 +100,9 @@ def _claude_options(add: Any) -> None:
 
 
 def _looking(verbs: Verbs) -> None:
-    listing = verbs.add("list", "cli.look:list_tasks", "list tasks, the newest first", json=True)
+    listing = verbs.add(
+        "list", "cli.look:list_tasks", "list what runs, what waits, and what ended", json=True
+    )
     listing.add_argument("--state", help="only tasks in this state: queued, running, failed …")
     listing.add_argument("--source", help="only tasks from this source: watcher:inbox, cli …")
     listing.add_argument("--limit", type=_positive, default=20, help="at most so many (default 20)")

@@ -123,12 +123,14 @@ def login_state(claude_path: str, env: Mapping[str, str]) -> LoginState:
 
 
 def locate(settings: Settings) -> Found | Missing:
-    """`claude.command` of baton.yaml, else `claude` on PATH, else the copy in node_modules."""
+    """`claude.command` of baton.yaml, else `claude` on PATH, else what `up` found, else node_modules."""
     search = settings.environ.get("PATH", os.defpath)
     if settings.claude_command:
         return _configured(settings.claude_command, settings.base, search)
     if path := _on_path(search):
         return Found(path, "PATH")
+    if path := _recorded(settings.var):
+        return Found(path, "what ./baton up found")
     for path in _bundled(settings.root):
         if _runs(path):
             return Found(path, "node_modules")
@@ -192,6 +194,15 @@ def _on_path(search: str) -> Path | None:
     useful = os.pathsep.join(folder for folder in folders if Path(folder).name != ".bin")
     found = shutil.which("claude", path=useful) if useful else None
     return Path(found).absolute() if found else None
+
+
+def _recorded(var: Path) -> Path | None:
+    """Where the last `up` found it: a boot starts the apps with a shorter PATH than a shell has."""
+    try:
+        path = Path((var / "claude-path").read_text().rstrip("\n"))
+    except OSError:
+        return None
+    return path if path.is_absolute() and _runs(path) else None
 
 
 def _bundled(root: Path) -> Iterator[Path]:

@@ -20,6 +20,7 @@ MARKER = "BATON_ATTEMPT"
 
 LINUX = sys.platform.startswith("linux")
 SIGKILL = 9
+LOOKS = 3
 FIRST_PAUSE_S = 0.001
 LONGEST_PAUSE_S = 0.05
 
@@ -63,14 +64,14 @@ def alive(pid: int, started: str) -> bool:
 
 
 def descendants(pid: int) -> list[Process]:
-    """Every living process below `pid`, parents before their children."""
+    """Every process below `pid`, parents before their children; zombies (`dead`) too."""
     children: dict[int, list[Process]] = {}
     for process in _table():
         children.setdefault(process.parent, []).append(process)
     found = list(children.get(pid, ()))
     for process in found:  # the list grows while it is walked: breadth first
         found.extend(children.get(process.pid, ()))
-    return [process for process in found if not process.dead]
+    return found
 
 
 def marked(marker: str) -> list[int]:
@@ -86,21 +87,45 @@ def marked(marker: str) -> list[int]:
 
 
 def sweep(find: Callable[[], Iterable[int]], deadline: float) -> int:
-    """SIGKILL what `find` returns until it returns nothing twice in a row.
+    """SIGKILL what `find` returns, with its process group, until it returns nothing any more.
 
-    Twice, because a process that forks and exits while the table is read is missed by one look.
-    Gives up at `deadline` (time.monotonic()). Returns how many processes were killed.
+    Several looks must find nothing, because a process that forks and exits while the table is read
+    is missed by one. Gives up at `deadline` (time.monotonic()). Returns how many were killed.
     """
     killed: set[int] = set()
     looks_without = 0
     pause_s = FIRST_PAUSE_S
-    while looks_without < 2 and time.monotonic() < deadline:
+    while looks_without < LOOKS and time.monotonic() < deadline:
         pids = list(find())
-        killed.update(pid for pid in pids if send(pid, SIGKILL))
+        killed.update(pid for pid in pids if kill(pid))
         looks_without = 0 if pids else looks_without + 1
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
     return len(killed)
+
+
+def kill(pid: int) -> bool:
+    """SIGKILL a process and its group: a whole group dies at once, even one that keeps forking.
+
+    Not the group when the process is of our own session. An attempt's never is, and its groups
+    hold nothing else: they cannot leave the session that the runner began for claude.
+    """
+    try:
+        if os.getsid(pid) != os.getsid(0):
+            kill_group(os.getpgid(pid))
+    except (ProcessLookupError, PermissionError):
+        return False
+    return send(pid, SIGKILL) or start_time(pid) is None
+
+
+def kill_group(group: int) -> None:
+    """SIGKILL to every process of a group that is ours to signal."""
+    if group <= 1:
+        return
+    try:
+        os.killpg(group, SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
 
 
 def send(pid: int, number: int) -> bool:
@@ -119,7 +144,8 @@ def _table() -> list[Process]:
 
 
 def _pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    """The newest first, because those may be gone the soonest."""
+    return sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True)
 
 
 def _stat(pid: int) -> list[str] | None:

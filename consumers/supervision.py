@@ -174,16 +174,21 @@ class Supervision:
         return self._children or (not processes.LINUX and bool(self._left()))
 
     def _left(self) -> list[processes.Process]:
-        return processes.descendants(os.getpid())
+        return [process for process in processes.descendants(os.getpid()) if not process.dead]
 
     def _kill_groups(self) -> None:
-        """Below us every group is claude's own: it began a session, and groups never leave one."""
-        ours = os.getpgrp()
-        for process in self._left():
-            self.killed.add(process.pid)
-            if process.group > 1 and process.group != ours:
-                _kill_group(process.group)
-            processes.send(process.pid, signal.SIGKILL)
+        """Below us every group is claude's own: it began a session, and groups never leave one.
+
+        A zombie's group counts too: of a process that forks and exits without pause, a look at the
+        table finds mostly the zombies.
+        """
+        below = processes.descendants(os.getpid())
+        for group in {process.group for process in below} - {os.getpgrp()}:
+            processes.kill_group(group)
+        for process in below:
+            if not process.dead:
+                self.killed.add(process.pid)
+                processes.send(process.pid, signal.SIGKILL)
 
     def _sweep_marked(self, until: float) -> None:
         """Those that left the tree (handed to a service manager, say) but kept the environment."""
@@ -196,13 +201,6 @@ class Supervision:
 def _after(seconds: float | None) -> float:
     """On CLOCK_MONOTONIC, which stands still in suspend: a laptop's sleep is no timeout."""
     return time.monotonic() + seconds if seconds else float("inf")
-
-
-def _kill_group(group: int) -> None:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return
 
 
 def _catch_signals(supervision: Supervision) -> int:

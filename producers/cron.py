@@ -72,16 +72,12 @@ class Cron:
 
     def _next_fixed(self, after: dt.datetime) -> dt.datetime:
         wall = self._following(self._wall(after))
-        while (
-            tick := self._instant(wall)
-        ) <= after:  # the repeated hour: fired the first time round
+        while (tick := self._instant(wall)) <= after:  # in the repeated hour
             wall = self._following(wall)
         return tick
 
     def _previous_fixed(self, at: dt.datetime) -> dt.datetime:
-        repeated = at.astimezone(
-            self.tz
-        ).fold  # then later times of the wall clock were here before
+        repeated = at.astimezone(self.tz).fold  # later wall-clock times were here before
         wall = self._preceding(self._wall(at) + (_LARGEST_CHANGE if repeated else _SECOND))
         while (tick := self._instant(wall)) > at:
             wall = self._preceding(wall)

@@ -149,6 +149,26 @@ def test_a_usage_limit_closes_the_gate_until_its_reset(
         site.close()
 
 
+def test_secrets_and_state_are_out_of_reach_of_tools(site: ClaudeSite) -> None:
+    for hidden in (site.folder / ".env", site.folder / "var" / "instance-id"):
+        read = {"tool": "Read", "input": {"file_path": str(hidden)}}
+        task_id = site.submit(script(read, say("I could not")))
+        assert site.finish(task_id).outcome == "denied"
+        assert "made-up" not in site.tool_output(task_id)
+
+
+def test_a_pipeline_hands_the_text_on(site: ClaudeSite) -> None:
+    first = script(say("the words of the first"))
+    printed = site.python(
+        "from tasks import claude, huey\n"
+        f"both = huey.enqueue(claude.s({first!r}).then(claude, 'Go on from this:'))\n"
+        "print([r['text'] for r in both.get(blocking=True, timeout=60)])"
+    )
+    assert "the words of the first" in printed
+    prompts = [p.read_text() for p in (site.folder / "var" / "attempts").glob("*/1/prompt.md")]
+    assert "Go on from this:\n\nthe words of the first" in prompts
+
+
 DAEMON = (
     'setsid python3 -c "import os,signal,time;'
     "[signal.signal(s, signal.SIG_IGN) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)];"

@@ -3,6 +3,7 @@
 The role is a stub that writes down what it sees; everything around it is real.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -137,6 +138,18 @@ class Stage:
         for process in self.running:
             process.kill()
             process.wait()
+        for pid in self._left():
+            os.kill(pid, signal.SIGKILL)
+
+    def _left(self) -> list[int]:
+        """Copies whose parent was killed before them."""
+        entry = os.fsencode(self.folder / "app.py")
+        found = []
+        for command in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if entry in command.read_bytes().split(b"\0"):
+                    found.append(int(command.parent.name))
+        return found
 
 
 @pytest.fixture

@@ -411,6 +411,36 @@ def test_a_file_that_changes_in_the_last_moment_is_put_back_and_waits(
     assert len(rig.settle()) == 1
 
 
+def test_a_folder_put_in_the_place_of_a_file_in_the_last_moment_goes_back(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.drop("a")
+    rig.step()
+    really = os.rename
+
+    def rename(source: bytes, target: bytes) -> None:
+        monkeypatch.undo()
+        os.unlink(source)
+        os.mkdir(source)
+        really(source, target)
+
+    monkeypatch.setattr(os, "rename", rename)
+    rig.step(2.0)
+    rig.step(2.0)
+    assert rig.inbox.joinpath("a").is_dir()
+    assert rig.claimed == []
+
+
+def test_a_claimed_file_that_vanishes_before_it_is_sent_is_said_and_over(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(claims.Ledger, "digest", lambda *_: _raise(FileNotFoundError()))
+    rig.drop("a.txt")
+    rig.settle()
+    assert "a.txt has gone" in caplog.text
+    assert rig.step(6.0) > 1.0
+
+
 @pytest.mark.parametrize("point", ["_open", "make_durable"])
 def test_a_full_disk_loses_nothing_and_is_said_once(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, point: str
@@ -801,6 +831,20 @@ def test_without_hard_links_nothing_is_overwritten_either(
     putaway.put_away(os.fsencode(tmp_path / "a"), os.fsencode(tmp_path / "Done"), b"a", "id")
     assert (tmp_path / "Done/a").read_text() == "precious"
     assert (tmp_path / "Done/a (2)").read_text() == "new"
+
+
+def test_giving_back_overwrites_nothing_also_without_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", lambda *a, **k: _raise(OSError(errno.EPERM, "no links")))
+    claimed, place = tmp_path / "claimed", tmp_path / "a"
+    claimed.write_text("mine")
+    place.write_text("the next one")
+    assert not putaway.give_back(os.fsencode(claimed), os.fsencode(place))
+    assert place.read_text() == "the next one"
+    place.unlink()
+    assert putaway.give_back(os.fsencode(claimed), os.fsencode(place))
+    assert place.read_text() == "mine"
 
 
 # -- the process
