@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,13 +114,15 @@ class Runs:
         if not cwd.is_dir():
             raise Fail("rejected", f"the working folder {cwd} does not exist", "correct `cwd`")
         session = claude.session_id(lease.id, lease.attempt)
-        command = self._command(lease, folder, cwd, options, session)
+        command = self._command(lease, cwd, options, session)
         return Plan(lease, folder, options, command, prompt, session)
 
     def _command(
-        self, lease: Lease, folder: Path, cwd: Path, options: ClaudeOptions, session: str
+        self, lease: Lease, cwd: Path, options: ClaudeOptions, session: str
     ) -> dict[str, Any]:
-        tmpdir, marker = folder / "tmp", f"{lease.id}/{lease.attempt}"
+        # Outside var, which tools may not read. The runner makes it anew and removes it.
+        tmpdir = Path(tempfile.gettempdir()) / f"baton-{uuid.uuid4().hex[:12]}"
+        marker = f"{lease.id}/{lease.attempt}"
         environ = claude.environment(self.settings.environ, options.env, str(tmpdir), marker)
         denied = [self.settings.base / ".env", self.settings.root / ".env", self.settings.var]
         return {
@@ -173,7 +177,6 @@ class Runs:
         self._record_start(plan, run)
         held = next(h for h in self.heartbeat.in_hand() if h.lease.id == plan.lease.id)
         summary, ended = self._follow(plan, run, held)
-        processes.sweep(lambda: processes.marked(plan.lease.id), time.monotonic() + LADDER_S[-1])
         return conclude(summary, ended, time.time(), plan.options.on_denied), plan.options
 
     def _record_start(self, plan: Plan, run: handle.Handle) -> None:

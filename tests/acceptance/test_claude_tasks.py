@@ -90,8 +90,10 @@ def test_a_task_finds_nothing_of_the_one_before_it(site: ClaudeSite) -> None:
     seen = site.tool_output(second)
     assert "LEFT=[]" in seen
     assert "left" not in seen.replace("LEFT", "")
-    assert str(first) not in seen
-    assert not (site.attempt(first) / "tmp").exists()
+    for task_id in (first, second):
+        command = json.loads((site.attempt(task_id) / "command.json").read_text())
+        assert f"TMP={command['tmpdir']}" in site.tool_output(task_id)
+        assert not Path(command["tmpdir"]).exists()
 
 
 def test_an_api_that_refuses_the_request_fails_with_that_reason(site: ClaudeSite) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import socket
 import stat
@@ -483,6 +484,11 @@ def test_garbled_orders_are_answered_and_harm_nothing(rig: Rig) -> None:
         assert run.hold(7)
         caller.sendall(b'"cmd":"hold"}\n')
         assert json.loads(answers.readline())["ok"] is True
+    for _ in range(3):  # one that goes away without reading its answer
+        with socket.socket(socket.AF_UNIX) as rude:
+            rude.connect(str(rig.root / "s"))
+            rude.sendall(b"nonsense\n")
+            assert select.select([rude], [], [], WITHIN_S)[0]
     with socket.socket(socket.AF_UNIX) as flood:
         flood.connect(str(rig.root / "s"))
         with pytest.raises((BrokenPipeError, ConnectionResetError)):

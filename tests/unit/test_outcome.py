@@ -122,6 +122,7 @@ MADE: list[tuple[Exit, list[Event], str]] = [
     (stopped("lingering"), [KEYED, bad("odd")], "crashed"),
     (stopped("lingering"), [KEYED, bad("odd", 400)], "rejected"),
     (stopped("gate"), [KEYED], "interrupted"),
+    (stopped("shutdown"), [KEYED, ABORTED | {"errors": ["socket hang up"]}], "interrupted"),
     (stopped("a reason of a later version"), [KEYED], "interrupted"),
     # A limit reported as a success (claude-code#79500), and a text that only speaks of one.
     (CLEAN, [KEYED, spoke("You've hit your limit · resets 3pm (UTC)", "<synthetic>"),
