@@ -81,7 +81,8 @@ def _prepare(settings: Settings) -> None:
     if settings.redis.mode == "url":
         from durable.connect import check, connect
 
-        check(connect(settings.redis.url, retries=0), settings.redis.url)
+        client = connect(settings.redis.url, retries=0)
+        check(client, settings.redis.url, unsafe=settings.redis.unsafe)
 
 
 def _record_claude(settings: Settings) -> None:
@@ -91,6 +92,7 @@ def _record_claude(settings: Settings) -> None:
     found = locate(settings)
     if isinstance(found, Found):
         draft = settings.var / "claude-path.new"
+        draft.touch(mode=0o600)
         draft.write_text(f"{found.path}\n")
         draft.replace(settings.var / "claude-path")
 

@@ -37,6 +37,8 @@ _LINGER_S = 10.0
 #: With a remote server, a run is held only while beats are confirmed, s.
 _REMOTE_BEAT_AGE_S = 10.0
 _MISSING_RECHECK_S = 60.0
+#: After a disk was full or a limit of the system was reached, s.
+_UNPREPARED_S = 30.0
 LADDER_S = (5.0, 3.0, 2.0)
 RUNNER_DEADLINE_S = 15.0
 
@@ -173,7 +175,7 @@ class Runs:
     ) -> tuple[Conclusion, ClaudeOptions]:
         self._check_budget(running.lease)
         plan = self._plan(running.lease, prompt, changes)
-        run = handle.launch(plan.folder, plan.command, plan.prompt)
+        run = _launch(plan)
         self._record_start(plan, run)
         held = next(h for h in self.heartbeat.in_hand() if h.lease.id == plan.lease.id)
         summary, ended = self._follow(plan, run, held)
@@ -270,6 +272,16 @@ class Runs:
             log.error("task %s: its result could not be written to %s: %s", lease.id, target, error)
             return f"the result could not be written to {target}: {error.strerror or error}"
         return f"result written to {where}"
+
+
+def _launch(plan: Plan) -> handle.Handle:
+    """Start the runner; a full disk is nobody's failed attempt."""
+    try:
+        return handle.launch(plan.folder, plan.command, plan.prompt)
+    except OSError as error:
+        message = f"the attempt could not be prepared in {plan.folder}: {error.strerror or error}"
+        log.error("task %s: %s; trying again in %.0f s", plan.lease.id, message, _UNPREPARED_S)
+        raise GiveBack("interrupted", message, delay=_UNPREPARED_S) from error
 
 
 def _insist(act: Callable[[], object], stopping: threading.Event) -> None:

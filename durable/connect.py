@@ -52,6 +52,11 @@ def problems(client: redis.Redis) -> list[str]:
     found = []
     if config.get("appendonly") != "yes":
         found.append("append-only file is off, so a crash loses tasks: set `appendonly yes`")
+    elif config.get("appendfsync") != "always":
+        found.append(
+            f"it writes to disk {config.get('appendfsync')}, so a power cut loses what it had "
+            "acknowledged: set `appendfsync always`"
+        )
     if config.get("maxmemory-policy", "noeviction") != "noeviction":
         found.append(
             f"it may evict tasks ({config['maxmemory-policy']}): set `maxmemory-policy noeviction`"
@@ -61,8 +66,11 @@ def problems(client: redis.Redis) -> list[str]:
     return found
 
 
-def check(client: redis.Redis, url: str) -> None:
-    """Raise ServerError, with the remedy, unless the server answers and is fit to hold a queue."""
+def check(client: redis.Redis, url: str, *, unsafe: bool = False) -> None:
+    """Raise ServerError, with the remedy, unless the server answers and is fit to hold a queue.
+
+    `unsafe` accepts one that answers but may lose what it acknowledged.
+    """
     shown = hide_password(url)
     try:
         found = problems(client)
@@ -76,5 +84,5 @@ def check(client: redis.Redis, url: str) -> None:
         raise ServerError(
             f"Redis at {shown} does not answer ({error}): start it, or correct REDIS_URL"
         ) from error
-    if found:
+    if found and not unsafe:
         raise ServerError(f"Redis at {shown} is not safe for a queue: " + "; ".join(found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from durable.connect import connect
 from durable.records import Record, State
 from durable.store import LeaseStore
 from settings import Settings, load
+from settings.environment import run_folder
 from tests.conftest import ROOT, wait_until
 
 
@@ -95,6 +97,7 @@ class Site:
                 self.stop(label)
         for process in self.processes.values():
             process.kill()
+        shutil.rmtree(run_folder(self.folder / "var"), ignore_errors=True)
 
     def python(self, code: str) -> str:
         """What a Python shell of the user prints."""

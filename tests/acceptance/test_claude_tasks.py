@@ -230,6 +230,15 @@ def test_an_end_that_a_killed_consumer_could_not_write_is_not_repeated(site: Cla
     assert site.text(task_id) == "counted"
 
 
+def test_a_folder_that_cannot_be_written_fails_nobody(site: ClaudeSite) -> None:
+    attempts = site.folder / "var" / "attempts"
+    attempts.write_text("in the way, as a full disk would be")
+    task_id = site.submit(script(say("written")))
+    record = site.wait_for(task_id, State.SCHEDULED)
+    assert (record.outcome, record.counted) == ("interrupted", 0)
+    assert "could not be prepared" in record.reason
+
+
 def test_without_claude_the_gate_says_how_to_get_it(short_tmp: Path, api: StandInProcess) -> None:
     dotenv(short_tmp, api)
     missing = claude_settings(command=str(short_tmp / "no-claude"))

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 
 from cli.locks import holder, live_holder, lock_path
+from settings.environment import run_folder
 from tests.conftest import ROOT, wait_until
 
 Channel = tuple[socket.socket, socket.socket]
@@ -140,6 +142,7 @@ class Stage:
             process.wait()
         for pid in self._left():
             os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(run_folder(self.var), ignore_errors=True)
 
     def _left(self) -> list[int]:
         """Copies whose parent was killed before them."""

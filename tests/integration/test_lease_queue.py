@@ -1,5 +1,8 @@
 """The queue on real servers: waking, killing, and the same answers after a lost reply."""
 
+import shutil
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -8,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from durable import connect
+from durable import connect, server
 from durable.errors import ServerError
 from durable.queue import BatonHuey
 from durable.records import Lease, State, Submission
@@ -124,6 +127,10 @@ def test_scripts_survive_a_flushed_script_cache(private_server: PrivateServer) -
 def test_an_unsafe_server_is_refused_with_its_remedy(private_server: PrivateServer) -> None:
     client = private_server.client()
     connect.check(client, private_server.url)
+    client.config_set("appendfsync", "everysec")
+    with pytest.raises(ServerError, match="power cut"):
+        connect.check(client, private_server.url)
+    connect.check(client, private_server.url, unsafe=True)
     client.config_set("appendonly", "no")
     client.config_set("maxmemory-policy", "allkeys-lru")
     with pytest.raises(ServerError, match=r"appendonly yes.*noeviction"):
@@ -147,6 +154,64 @@ def test_three_consumers_do_two_hundred_tasks_each_once(site: Site) -> None:
     assert sorted(map(int, lines.read_text().split())) == list(range(200))
     served = {r.decode() for r in store.client.keys("*owner:*")}  # type: ignore[union-attr]
     assert len(served) == 3
+
+
+def test_what_a_foreign_hand_wrote_ends_with_a_reason_and_stops_nobody(site: Site) -> None:
+    site.start("consumer", "1")
+    store = site.store
+    ready = f"{store.prefix}ready:default:python"
+    store.client.hset(
+        f"{store.prefix}task:junk", mapping={"body": b"\x80not json", "state": "queued"}
+    )
+    message = (
+        b'{"$":"message","v":{"id":"x","name":"gone.task","args":{"$":"tuple","v":[]},"kwargs":{}}}'
+    )
+    store.client.hset(f"{store.prefix}task:gone", mapping={"body": message, "state": "queued"})
+    store.client.zadd(ready, {"junk": 0, "gone": 0, "ghost": 0})
+    lines = site.folder / "lines"
+    site.python(
+        f"import sys; sys.path.insert(0, {str(site.folder)!r})\n"
+        f"from my_tasks import append\nappend({str(lines)!r}, 'fine').get(blocking=True, timeout=20)\n"
+    )
+    assert lines.read_text() == "fine\n"
+    for task_id, state, words in (
+        ("junk", State.FAILED, "not a message"),
+        ("gone", State.HELD, "no task is called 'gone.task'"),
+        ("ghost", State.FAILED, "no message"),
+    ):
+        assert words in site.wait_for(task_id, state).reason
+
+
+@pytest.fixture
+def tcp_redis(tmp_path: Path) -> Iterator[str]:
+    """Debian's server on a port of loopback with a password, as docker-compose.yml runs it."""
+    binary = shutil.which("redis-server") or server.find_binary().path
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    flags = "--bind 127.0.0.1 --appendonly yes --appendfsync always --requirepass secret --save"
+    command = [binary, "--port", str(port), "--dir", str(tmp_path), *flags.split(), ""]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    yield f"redis://:secret@127.0.0.1:{port}/0"
+    process.kill()
+    process.wait()
+
+
+def test_a_server_over_tcp_with_a_password_works_as_well(short_tmp: Path, tcp_redis: str) -> None:
+    (short_tmp / "my_tasks.py").write_text(TASKS)
+    (short_tmp / ".env").write_text(f"REDIS_URL={tcp_redis}\n")
+    site = Site(short_tmp, {"consumers": 1, "tasks": ["my_tasks"]})
+    try:
+        site.start("consumer", "1")
+        shown = site.python(
+            f"import sys; sys.path.insert(0, {str(site.folder)!r})\n"
+            f"from my_tasks import append\n"
+            f"print(append({str(short_tmp / 'lines')!r}, 'over tcp').get(blocking=True, timeout=20))\n"
+        )
+        assert shown == "over tcp\n"
+        assert "secret" not in site.log("consumer-1").read_text()
+    finally:
+        site.close()
 
 
 def test_a_killed_consumer_loses_nothing(site: Site) -> None:
