@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import redis
-from huey.consumer import Consumer, Scheduler, Worker
+from huey.consumer import Consumer, Worker
 
 from consumers.heartbeat import LEASE_MS, Heartbeat
+from consumers.housekeeper import Housekeeper
 from durable import identity
 from durable.connect import connect
 from durable.queue import BatonHuey
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GRACE_MS = 15_000
-REAP_S = 5.0
 _BLOCK_S = 5.0  # nobody waits longer than this on a marker that may be lost
 _RECONNECT_CAP_S = 5.0
 _COMPLAIN_EVERY_S = 60.0
@@ -122,19 +121,6 @@ class LeaseWorker(Worker):
         self.stop_flag.wait(delay)
 
 
-class Housekeeper(Scheduler):
-    """In the place of Huey's scheduler (claim moves due tasks itself): looks for leases nobody beats for."""
-
-    def loop(self, now: Any = None) -> None:
-        """One look, then five seconds with jitter."""
-        try:
-            for task_id, what in self.huey.store.reap(GRACE_MS):
-                log.warning("task %s: its consumer is not heard of: %s", task_id, what)
-        except redis.RedisError as error:
-            log.debug("reap: %s", error)  # the worker says so, once a minute
-        self.stop_flag.wait(REAP_S * random.uniform(0.8, 1.2))
-
-
 class LeaseConsumer(Consumer):
     """One worker thread, one housekeeper, one heartbeat."""
 
@@ -142,9 +128,10 @@ class LeaseConsumer(Consumer):
     scheduler_class = Housekeeper
 
     def __init__(
-        self, huey: BatonHuey, heartbeat: Heartbeat, queues: tuple[str, ...], stopping: Path
+        self, huey: BatonHuey, heartbeat: Heartbeat, settings: Settings, name: str
     ) -> None:
-        self.heartbeat, self.queues, self.stopping = heartbeat, queues, stopping
+        self.heartbeat, self.settings = heartbeat, settings
+        self.queues = settings.group_of(int(name)).queues
         super().__init__(huey, workers=1, periodic=False, shutdown_timeout=STOP_PATIENCE_S)
         gentle = (False, True)  # both signals stop gracefully: PM2 sends INT, an init system TERM
         self._signal_actions = {signal.SIGINT: gentle, signal.SIGTERM: gentle}
@@ -158,8 +145,11 @@ class LeaseConsumer(Consumer):
             backoff=self.backoff,
             heartbeat=self.heartbeat,
             queues=self.queues,
-            stopping=self.stopping,
+            stopping=self.settings.var / "stopping",
         )
+
+    def _create_scheduler(self) -> Housekeeper:
+        return self.scheduler_class(self.huey, self.stop_flag, self.settings)
 
     def stop(self, graceful: bool = False) -> None:
         """Stop claiming, wake an idle worker, wait for a busy one, and give back what it still holds."""
@@ -198,9 +188,7 @@ def run(settings: Settings, name: str, ready: Callable[[], None]) -> int:
     heartbeat = Heartbeat(
         LeaseStore(connect(settings.redis.url, retries=0), tasks.huey.store.prefix), owner
     )
-    consumer = LeaseConsumer(
-        tasks.huey, heartbeat, settings.group_of(int(name)).queues, settings.var / "stopping"
-    )
+    consumer = LeaseConsumer(tasks.huey, heartbeat, settings, name)
     tasks.claude.bind(Runs(settings, tasks.huey.store, heartbeat, consumer.stop_flag).attempt)
     _when_redis_answers(lambda: take_back(settings, tasks.huey.store, owner))
     heartbeat.start()

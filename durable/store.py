@@ -189,6 +189,17 @@ class LeaseStore:
             for i in range(0, len(answer), 4)
         ]
 
+    # -- upkeep
+
+    def prune(self, keep_ms: int, keys_kept_ms: int, limit: int = 100) -> list[str]:
+        """Remove finished records and identities that are old; the ids of the records removed."""
+        return [word.decode() for word in self._run("prune", keep_ms, keys_kept_ms, limit)]
+
+    def reconcile(self, after: str = "", limit: int = 200) -> tuple[str, list[str]]:
+        """Mend records that stand nowhere; (the id to go on after, "" at the end; the ids mended)."""
+        answer = [word.decode() for word in self._run("reconcile", after, limit)]
+        return answer[0], answer[1:]
+
     # -- people
 
     def record(self, task_id: str) -> Record | None:
@@ -264,6 +275,14 @@ class LeaseStore:
     def requeue(self, task_id: str) -> State:
         """Send a held, failed or cancelled task back; answers the state that it was found in."""
         return self._found(task_id, self._run("requeue", task_id))
+
+    def hold(self, task_id: str, reason: str) -> State:
+        """Put a waiting task aside until a person requeues it; answers the state it was found in."""
+        return self._found(task_id, self._run("hold", task_id, reason))
+
+    def hasten(self, task_id: str) -> State:
+        """Make a waiting task the next of its priority; answers the state it was found in."""
+        return self._found(task_id, self._run("hasten", task_id))
 
     @staticmethod
     def _found(task_id: str, answer: bytes) -> State:

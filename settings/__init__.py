@@ -20,7 +20,7 @@ from settings.environment import Surroundings
 from settings.redis import RedisSettings
 from settings.sections import overlay, resolve_options, unknown_key
 from settings.types import CLI_OPTIONS, ClaudeOptions, ConsumerGroup, Poller, Schedule, Watcher
-from settings.values import Duration, Instance, Usd, parse_duration
+from settings.values import Duration, Instance, Span, Usd, parse_duration
 
 __all__ = [
     "CLI_OPTIONS", "ROOT", "ClaudeOptions", "ConsumerGroup", "Duration", "Poller", "RedisSettings",
@@ -29,9 +29,11 @@ __all__ = [
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent.parent
+#: How long a finished task, its result and its attempts' folders are kept, and how long a key is known.
+KEEP_FINISHED, KEYS_KEPT = Duration(30 * 86_400), Duration(90 * 86_400)
 _MISSING = "Run ./baton up once, or copy baton.example.yaml to it."
 _SECTIONS = [
-    "instance", "redis", "consumers", "claude", "budget_usd_per_day",
+    "instance", "redis", "consumers", "claude", "budget_usd_per_day", "keep_finished", "keys_kept",
     "watchers", "pollers", "schedules", "tasks",
 ]  # fmt: skip
 
@@ -55,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     claude: ClaudeOptions = ClaudeOptions()
     claude_command: str | None = None
     budget_usd_per_day: float | None = None
+    keep_finished: Duration = KEEP_FINISHED
+    keys_kept: Duration = KEYS_KEPT
     watchers: dict[str, Watcher] = {}
     pollers: dict[str, Poller] = {}
     schedules: dict[str, Schedule] = {}
@@ -147,6 +151,8 @@ def _settings(document: Document, around: Surroundings) -> Settings:
         claude=claude,
         claude_command=command,
         budget_usd_per_day=value_of(document, "budget_usd_per_day", Usd, None),
+        keep_finished=value_of(document, "keep_finished", Span, KEEP_FINISHED),
+        keys_kept=value_of(document, "keys_kept", Span, KEYS_KEPT),
         watchers=watchers,
         pollers=pollers,
         schedules=schedules,
@@ -179,6 +185,7 @@ def _consumer(settings: Settings, name: str) -> dict[str, Any]:
         "queues": list(settings.group_of(int(name)).queues),
         "tasks": list(settings.tasks),
         "budget_usd_per_day": settings.budget_usd_per_day,
+        "kept": [settings.keep_finished, settings.keys_kept],
         "dotenv": _digest(secrets),
     }
 

@@ -249,10 +249,52 @@ def test_an_id_is_found_by_a_prefix_that_is_its_own(store: LeaseStore) -> None:
             store.find(prefix)
 
 
+def test_old_records_are_pruned_in_bounded_steps_and_their_keys_later(store: LeaseStore) -> None:
+    store.submit([sub(f"t{n}", key=f"k{n}") for n in range(5)])
+    for n in range(4):
+        store.settle(claim(store, str(n)), State.SUCCEEDED, outcome="succeeded")
+    assert store.prune(keep_ms=60_000, keys_kept_ms=60_000) == []
+    assert len(store.prune(keep_ms=-1, keys_kept_ms=60_000, limit=3)) == 3
+    assert len(store.prune(keep_ms=-1, keys_kept_ms=60_000, limit=3)) == 1
+    assert store.record("t0") is None
+    assert store.counts()[State.SUCCEEDED] == 0
+    assert not store.submit([sub("again", key="k0")])[0].new
+    store.prune(keep_ms=-1, keys_kept_ms=-1)
+    assert store.submit([sub("again", key="k0")])[0].new
+    assert not store.submit([sub("t4b", key="k4")])[0].new  # its task still waits
+
+
+def test_a_record_that_stands_nowhere_is_mended(store: LeaseStore) -> None:
+    store.submit([sub("a"), sub("b"), sub("c"), sub("d", due_ms=store.now_ms() + 60_000)])
+    lease = claim(store)
+    for key in ("ready:default:python", "leases", "scheduled"):
+        store.client.delete("{test}:" + key)
+    after, mended = store.reconcile(limit=2)
+    assert (after, mended) == ("b", ["a", "b"])
+    after, more = store.reconcile(after, limit=3)
+    assert (after, more) == ("", ["c", "d"])
+    assert store.reconcile() == ("", [])
+    assert store.counts()[State.QUEUED] == 4
+    assert not store.settle(lease, State.SUCCEEDED, outcome="succeeded")
+
+
+def test_a_waiting_task_is_held_and_hastened_by_a_person(store: LeaseStore) -> None:
+    store.submit([sub("a"), sub("b"), sub("c", due_ms=store.now_ms() + 60_000)])
+    assert store.hold("a", "not today") is State.QUEUED
+    record = store.record("a")
+    assert record is not None
+    assert (record.state, record.reason) == (State.HELD, "not today")
+    assert store.hasten("c") is State.SCHEDULED
+    assert claim(store, "1").id == "c"
+    assert store.hold("c", "too late") is State.RUNNING
+    assert state(store, "c") is State.RUNNING
+    assert store.requeue("a") is State.HELD
+
+
 def test_every_move_that_a_script_makes_is_a_legal_one(store: LeaseStore) -> None:
     """Drives a task through every verb from every state and compares with the table of moves."""
     for begin in State:
-        for verb in ("claim", "cancel", "requeue", "settle", "release", "reap"):
+        for verb in ("claim", "cancel", "requeue", "settle", "release", "reap", "hold", "hasten"):
             task_id = f"{begin.value}-{verb}"
             _bring_to(store, task_id, begin)
             _apply(store, task_id, verb)
@@ -278,6 +320,10 @@ def _apply(store: LeaseStore, task_id: str, verb: str) -> None:
         store.claim("other", "n", QUEUES, 1000)
     elif verb in ("cancel", "requeue"):
         getattr(store, verb)(task_id)
+    elif verb == "hold":
+        store.hold(task_id, "by a person")
+    elif verb == "hasten":
+        store.hasten(task_id)
     elif verb == "release":
         store.release(task_id, record.token, outcome="", reason="")
     elif verb == "reap":

@@ -1,0 +1,75 @@
+"""The thread of each consumer that looks after what nobody looks after: lost leases, lost records, old ones."""
+
+from __future__ import annotations
+
+import logging
+import random
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import redis
+from huey.consumer import BaseProcess
+
+from durable.queue import BatonHuey
+from durable.store import LeaseStore
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+log = logging.getLogger(__name__)
+
+GRACE_MS = 15_000
+REAP_S = 5.0
+#: Pruning and reconciling are bounded steps; one of each this often, s.
+TIDY_S = 60.0
+
+
+class Housekeeper(BaseProcess):
+    """In the place of Huey's scheduler, since claim moves due tasks itself. Any number may run."""
+
+    process_name = "Housekeeper"
+
+    def __init__(self, huey: BatonHuey, stop_flag: Any, settings: Settings) -> None:
+        super().__init__(huey, stop_flag)
+        self.settings = settings
+        self._tidy_at = time.monotonic() + random.uniform(0, TIDY_S)
+        self._reconciled = ""
+
+    def loop(self, now: Any = None) -> None:
+        """One look, then five seconds with jitter."""
+        store = self.huey.store
+        try:
+            for task_id, what in store.reap(GRACE_MS):
+                log.warning("task %s: its consumer is not heard of: %s", task_id, what)
+            if time.monotonic() >= self._tidy_at:
+                self._tidy_at = time.monotonic() + TIDY_S * random.uniform(0.8, 1.2)
+                self._reconcile(store)
+                prune(store, self.settings)
+        except redis.RedisError as error:
+            log.debug("Redis does not answer: %s", error)  # the worker says so, once a minute
+        self.stop_flag.wait(REAP_S * random.uniform(0.8, 1.2))
+
+    def _reconcile(self, store: LeaseStore) -> None:
+        self._reconciled, mended = store.reconcile(self._reconciled)
+        for task_id in mended:
+            log.error("task %s stood in no queue; it is at the head of its own again", task_id)
+
+
+def prune(store: LeaseStore, settings: Settings) -> int:
+    """Remove what is older than the settings keep, with the folders of its attempts; how many."""
+    keep_ms, keys_kept_ms = int(settings.keep_finished * 1000), int(settings.keys_kept * 1000)
+    removed = store.prune(keep_ms, keys_kept_ms)
+    for task_id in removed:
+        _remove_attempts(settings.var / "attempts", task_id)
+    if removed:
+        log.info("%d finished tasks are older than their time and were removed", len(removed))
+    return len(removed)
+
+
+def _remove_attempts(attempts: Path, task_id: str) -> None:
+    """An id comes from Redis: one that is no plain name leads nowhere."""
+    folder = attempts / task_id
+    if folder.parent == attempts and task_id not in ("", ".", ".."):
+        shutil.rmtree(folder, ignore_errors=True)
