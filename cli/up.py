@@ -83,6 +83,7 @@ def _prepare(settings: Settings) -> None:
 
         client = connect(settings.redis.url, retries=0)
         check(client, settings.redis.url, unsafe=settings.redis.unsafe)
+        _check_data(settings)
 
 
 def _record_claude(settings: Settings) -> None:
@@ -111,7 +112,19 @@ def _converge(
             pm2.start(starting)
         if failures := wait_until_ready(pm2, batch, settings.var, sizes):
             return failures
+        if batch[0].stage == "redis":
+            _check_data(settings)
     return []
+
+
+def _check_data(settings: Settings) -> None:
+    """Nothing that works on tasks is started on data that are not this folder's."""
+    from durable import dataset
+    from durable.connect import connect, hide_password
+    from durable.store import LeaseStore
+
+    store = LeaseStore(connect(settings.redis.url, retries=0), f"{{{settings.instance}}}:")
+    dataset.bind(store, settings.var, hide_password(settings.redis.url))
 
 
 def batches(plan: Sequence[App], *, one_by_one: bool) -> list[list[App]]:

@@ -18,8 +18,9 @@ from huey.consumer import Consumer, Worker
 
 from consumers.heartbeat import LEASE_MS, Heartbeat
 from consumers.housekeeper import Housekeeper
-from durable import identity
-from durable.connect import connect
+from durable import dataset, identity
+from durable.connect import connect, hide_password
+from durable.errors import ServerError
 from durable.queue import BatonHuey
 from durable.records import Lease
 from durable.settlement import Settlement
@@ -178,7 +179,6 @@ def run(settings: Settings, name: str, ready: Callable[[], None]) -> int:
     """Take back what a former copy of this consumer left, then work until told to stop."""
     import tasks
     from consumers.attempt import Runs
-    from consumers.leftovers import take_back
 
     logging.getLogger("huey").setLevel(
         logging.CRITICAL
@@ -190,11 +190,23 @@ def run(settings: Settings, name: str, ready: Callable[[], None]) -> int:
     )
     consumer = LeaseConsumer(tasks.huey, heartbeat, settings, name)
     tasks.claude.bind(Runs(settings, tasks.huey.store, heartbeat, consumer.stop_flag).attempt)
-    _when_redis_answers(lambda: take_back(settings, tasks.huey.store, owner))
+    try:
+        _when_redis_answers(partial(_begin, settings, tasks.huey.store, owner))
+    except ServerError as error:
+        log.error("%s", error)
+        return os.EX_CONFIG
     heartbeat.start()
     ready()
     consumer.run()
     return os.EX_OK
+
+
+def _begin(settings: Settings, store: LeaseStore, owner: str) -> None:
+    """See that the data are ours, then give back what a former copy of this consumer held."""
+    from consumers.leftovers import take_back
+
+    dataset.bind(store, settings.var, hide_password(settings.redis.url))
+    take_back(settings, store, owner)
 
 
 def _when_redis_answers(act: Callable[[], object]) -> None:

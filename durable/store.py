@@ -191,6 +191,11 @@ class LeaseStore:
 
     # -- upkeep
 
+    def dataset(self, new_id: str, format_: int) -> tuple[str, int, int]:
+        """The data's id ("" for none), format and last token; `new_id` names data without a name."""
+        found, made_by, token = self._run("dataset", new_id, format_)
+        return found.decode(), int(made_by), int(token)
+
     def prune(self, keep_ms: int, keys_kept_ms: int, limit: int = 100) -> list[str]:
         """Remove finished records and identities that are old; the ids of the records removed."""
         return [word.decode() for word in self._run("prune", keep_ms, keys_kept_ms, limit)]
