@@ -71,7 +71,14 @@ class Runs:
         running = effects.current()
         if running is None:
             raise Fail("rejected", "a Claude task runs only inside a consumer")
-        end, chosen = self._earlier(running.lease, options) or self._run(running, prompt, options)
+        try:
+            end, chosen = self._earlier(running.lease, options) or self._run(
+                running, prompt, options
+            )
+        except redis.RedisError as error:  # nothing was started yet
+            raise GiveBack(
+                "interrupted", f"Redis did not answer before the start: {error}"
+            ) from error
         running.cost_usd, running.session = end.cost_usd or 0.0, end.session_id or ""
         task.retries = 0  # Baton counts the attempts of Claude tasks by its own rules
         self._follow_up(running, end, chosen)
@@ -94,16 +101,23 @@ class Runs:
         if lease.attempt < 2:
             return None
         leftovers.end_runs(self.settings.var, lease.id)
-        folder = self._folder(lease.id, lease.attempt - 1)
-        ended = handle.exit_of(folder)
+        folder, ended = self._latest_end(lease)
         if ended is None or _token_of(folder) == lease.settled_token:
             return None
         chosen = self._options(changes)
         end = conclude(_read(folder, Summary())[0], ended, time.time(), chosen.on_denied)
         if end.outcome is not Outcome.SUCCEEDED:
             return None
-        log.info("task %s: attempt %d had succeeded already", lease.id, lease.attempt - 1)
+        log.info("task %s: the attempt in %s had succeeded already", lease.id, folder)
         return end, chosen
+
+    def _latest_end(self, lease: Lease) -> tuple[Path, Exit | None]:
+        """The newest attempt that ran; one that was given back before its start left no folder."""
+        for number in range(lease.attempt - 1, 0, -1):
+            folder = self._folder(lease.id, number)
+            if ended := handle.exit_of(folder):
+                return folder, ended
+        return self._folder(lease.id, 0), None
 
     def _folder(self, task_id: str, attempt: int) -> Path:
         return self.settings.var / "attempts" / task_id / str(attempt)

@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import signal
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from durable import dataset, identity
 from durable.connect import connect, hide_password
 from durable.errors import ServerError
 from durable.queue import BatonHuey
-from durable.records import Lease
+from durable.records import Lease, State
 from durable.settlement import Settlement
 from durable.store import LeaseStore
 
@@ -87,6 +88,11 @@ class LeaseWorker(Worker):
             if settlement.surprise:
                 log.error("task %s: its code raised", lease.id, exc_info=settlement.surprise)
             self._settle(settlement)
+        except (
+            Exception
+        ) as error:  # a mistake of ours must neither kill the worker nor lose the task
+            log.exception("task %s: its end cannot be written as it is", lease.id)
+            self._settle(Settlement(lease, State.FAILED, "crashed", ascii(error)))
         finally:
             self.heartbeat.let_go(lease)
 
@@ -153,18 +159,12 @@ class LeaseConsumer(Consumer):
         return self.scheduler_class(self.huey, self.stop_flag, self.settings)
 
     def stop(self, graceful: bool = False) -> None:
-        """Stop claiming, wake an idle worker, wait for a busy one, and give back what it still holds."""
+        """Stop claiming, wake an idle worker, and wait for a busy one as long as PM2 does."""
         self.stop_flag.set()
         _quietly(lambda: self.heartbeat.store.nudge(self.heartbeat.owner))
         super().stop(graceful)
         for held in self.heartbeat.in_hand():
-            log.warning("task %s: not finished in time; given back, uncounted", held.lease.id)
-            _quietly(partial(self._give_back, held.lease))
-
-    def _give_back(self, lease: Lease) -> bool:
-        return self.heartbeat.store.release(
-            lease.id, lease.token, outcome="interrupted", reason="the consumer was stopped"
-        )
+            log.warning("task %s: not finished in time; it will run again", held.lease.id)
 
 
 def _quietly(act: Callable[[], object]) -> None:
@@ -198,7 +198,20 @@ def run(settings: Settings, name: str, ready: Callable[[], None]) -> int:
     heartbeat.start()
     ready()
     consumer.run()
+    if heartbeat.in_hand():
+        _give_up()
     return os.EX_OK
+
+
+def _give_up() -> None:
+    """End at once with a Python task still in hand, whatever threads its body has.
+
+    Its lease is not given back here, for its body runs until the very end: the next copy of this consumer
+    takes it back under the flock, or any reaper does.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(os.EX_OK)
 
 
 def _begin(settings: Settings, store: LeaseStore, owner: str) -> None:

@@ -19,6 +19,11 @@ BEAT_S = 5.0
 _COMPLAIN_EVERY_S = 60.0
 
 
+def boot_clock() -> float:
+    """Seconds since the boot, time asleep included where the system counts it."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 class Held:
     """One lease in hand, and what its attempt must know."""
 
@@ -32,7 +37,7 @@ class Heartbeat(threading.Thread):
     """Beats every 5 s, and at once when somebody pokes the owner. Never touches a worker's connection."""
 
     def __init__(
-        self, store: LeaseStore, owner: str, now: Callable[[], float] = time.monotonic
+        self, store: LeaseStore, owner: str, now: Callable[[], float] = boot_clock
     ) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self.store, self.owner, self._now = store, owner, now
@@ -60,7 +65,7 @@ class Heartbeat(threading.Thread):
             return list(self._held.values())
 
     def age_s(self) -> float:
-        """Seconds since the server last confirmed a beat."""
+        """Seconds since the last beat that the server confirmed was sent, sleep of the machine included."""
         return self._now() - self.last_success
 
     def stop(self) -> None:
@@ -79,12 +84,13 @@ class Heartbeat(threading.Thread):
 
     def beat(self) -> None:
         """Extend all leases in hand and pass on what the server says about each."""
-        mine = self.in_hand()
+        mine, sent = self.in_hand(), self._now()
         if mine:
             words = self.store.beat([(h.lease.id, h.lease.token) for h in mine], LEASE_MS)
             for held, word in zip(mine, words, strict=True):
-                _pass_on(held, word)
-        self.last_success = self._now()
+                if held in self.in_hand():  # else its end was written meanwhile
+                    _pass_on(held, word)
+        self.last_success = sent
 
     def _complain(self, error: redis.RedisError) -> None:
         if self._now() - self._complained > _COMPLAIN_EVERY_S:

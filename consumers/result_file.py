@@ -11,10 +11,10 @@ from pathlib import Path
 def write(target: Path, text: str) -> Path:
     """Write `text` and return where it stands: `target`, or `name (2).md` beside it when that is taken.
 
-    A file that already holds this very text is left as it is, so that a repeat after a crash adds nothing.
-    Raises OSError.
+    A file that already holds this very text is left as it is, so that a repeat after a crash adds
+    nothing. Halves of characters, which models do print, become `?`. Raises OSError.
     """
-    data = text.encode("utf-8", "surrogateescape")
+    data = text.encode("utf-8", "replace")
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name[:200]}.{os.getpid()}.part")
     try:

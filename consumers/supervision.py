@@ -68,6 +68,9 @@ class Supervision:
             error = "an order needs a token, a whole number"
         elif token < self.token:
             error = f"token {token} is older than {self.token}"
+        elif order.get("cmd") == "hold" and boot_s() >= self.deadline:
+            self.stop("deadline")  # a word that comes late must not revive what was given up
+            error = "the deadline is over"
         elif order.get("cmd") == "hold":
             self.token, self.deadline = token, boot_s() + self.command["deadline_s"]
         elif order.get("cmd") == "stop":

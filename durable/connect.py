@@ -34,10 +34,10 @@ def connect(url: str, *, retries: int = 2) -> redis.Redis:
 
 
 def hide_password(url: str) -> str:
-    """The URL as it may be printed."""
-    parts = urlsplit(url)
+    """The URL as it may be printed: without its password and its query, which may hold one."""
+    parts = urlsplit(url)._replace(query="")
     if parts.password is None:
-        return url
+        return urlunsplit(parts)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
 

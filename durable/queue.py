@@ -158,6 +158,9 @@ class BatonHuey(Huey):
             self.execute(task, self._not_before(task))
         except redis.RedisError as error:  # before the body: afterwards nothing here needs Redis
             running.exception = running.exception or GiveBack("interrupted", f"Redis: {error}")
+        except BaseException as error:  # noqa: BLE001  # a result that is no JSON, sys.exit() in a body
+            running.exception, running.after_body = error, True
+            running.retrying, running.result, running.follow = False, b"", []
         finally:
             effects.end()
         return settlement_of(running)

@@ -178,9 +178,12 @@ def run(settings: Settings, name: str, ready: Callable[[], None]) -> int:
         return os.EX_UNAVAILABLE
     try:
         file = prepare(settings.var, socket_path, binary)
-    except (ServerError, OSError) as error:
+    except ServerError as error:
         log.error("%s", error)
         return os.EX_CONFIG
+    except OSError as error:  # a full disk may have room again: PM2 tries on
+        log.error("the server's folder cannot be written: %s", error)
+        return os.EX_UNAVAILABLE
     log.info("starting %s (%s)", binary.label, binary.origin)
     _announce_when_up(socket_path, ready)
     return _become(binary, file)

@@ -7,7 +7,7 @@ from huey import signals
 from durable.effects import Effects
 from durable.records import Lease, State
 from durable.store import LeaseStore
-from durable.verdicts import VERDICTS, GiveBack, Hold
+from durable.verdicts import VERDICTS, Hold
 
 
 class Settlement:
@@ -71,18 +71,16 @@ _SKIPPED = {
 def settlement_of(running: Effects) -> Settlement:
     """From what happened to what is written. Reads only its arguments."""
     said = running.exception
-    outcome = str(getattr(said, "outcome", "") or "crashed")
-    message = str(getattr(said, "message", "") or (repr(said) if said else ""))
-    if isinstance(said, GiveBack | KeyboardInterrupt) and not isinstance(said, Hold):
+    meant = said if isinstance(said, VERDICTS) else None  # any class may have an `outcome`
+    outcome = str(getattr(meant, "outcome", "") or "crashed")
+    message = _writable(getattr(meant, "message", "") or (repr(said) if said else ""))
+    if isinstance(said, KeyboardInterrupt) and not isinstance(said, Hold):
         end = Settlement(running.lease, None, getattr(said, "outcome", "interrupted"), message)
         end.delay_ms = int(getattr(said, "delay", 0) * 1000)
-        end.effects = running
-        return end
-    if isinstance(said, Hold):
+    elif isinstance(said, Hold):
         end = Settlement(running.lease, State.HELD, outcome, message)
     elif running.retrying:
-        reason = message or "asked to run again"
-        end = Settlement(running.lease, State.SCHEDULED, outcome, reason)
+        end = Settlement(running.lease, State.SCHEDULED, outcome, message or "asked to run again")
     elif not running.after_body:
         reason = _SKIPPED.get(running.signal, "not executed")
         end = Settlement(running.lease, State.CANCELLED, "cancelled", reason)
@@ -90,6 +88,11 @@ def settlement_of(running: Effects) -> Settlement:
         state = State.CANCELLED if outcome == "cancelled" else State.FAILED
         end = Settlement(running.lease, state, outcome, message)
     else:
-        end = Settlement(running.lease, State.SUCCEEDED, "succeeded", running.note)
+        end = Settlement(running.lease, State.SUCCEEDED, "succeeded", _writable(running.note))
     end.effects = running
     return end
+
+
+def _writable(text: object) -> str:
+    """Text that Redis takes: file names and models bring halves of characters."""
+    return str(text).encode("utf-8", "replace").decode()

@@ -23,7 +23,7 @@ from durable.records import (
     from_hash,
 )
 
-#: A task that was started this often without coming to any end is held: it takes its consumers with it.
+#: A task that took its owner with it this often (killed, not heard of) is held.
 STARTS_CAP = 20
 
 
@@ -162,9 +162,13 @@ class LeaseStore:
         delay_ms: int = 0,
         cost_usd: float = 0.0,
         session: str = "",
+        excused: bool = True,
     ) -> bool:
-        """Give the task back uncounted; False when the lease was not ours (harmless)."""
-        args = (task_id, token, outcome, reason, delay_ms, cost_usd, session)
+        """Give the task back uncounted; False when the lease was not ours (harmless).
+
+        Without `excused` the start counts towards STARTS_CAP: for an owner that died with it.
+        """
+        args = (task_id, token, outcome, reason, delay_ms, cost_usd, session, int(excused))
         return bool(self._run("release", *args) == b"ok")
 
     def forget(self, keys: Sequence[str]) -> None:

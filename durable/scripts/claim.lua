@@ -16,6 +16,8 @@ end
 local last = redis.call('HMGET', P .. 'owner:' .. owner, 'nonce', 'id', 'token')
 if last[1] == nonce and redis.call('HGET', task_key(last[2]), 'token') == last[3]
     and redis.call('ZSCORE', P .. 'leases', last[2]) then
+  redis.call('ZADD', P .. 'leases', 'XX', 'GT', int(now + lease_ms), last[2])
+  redis.call('HDEL', task_key(last[2]), 'suspected')
   return lease_of(last[2])
 end
 

@@ -4,8 +4,9 @@ local changed = 0
 if ARGV[1] == 'close' then
   local entry = ARGV[2] .. '|' .. ARGV[3]
   local until_ms = ARGV[4] == '' and '+inf' or ARGV[4]
-  changed = redis.call('ZADD', P .. 'gate', until_ms, entry)
-  redis.call('HSET', P .. 'gate:info', entry, ARGV[5])
+  -- a guess about a limit's end never shortens what the limit itself has said
+  changed = redis.call('ZADD', P .. 'gate', 'GT', 'CH', until_ms, entry)
+  if changed == 1 then redis.call('HSET', P .. 'gate:info', entry, ARGV[5]) end
   note('gate closed', '', entry)
 else
   for _, entry in ipairs(redis.call('ZRANGE', P .. 'gate', 0, -1)) do

@@ -4,9 +4,13 @@
 -- Answers {'ok', state}; the same token again gets the same answer; anybody else's gets {'stale', state}.
 local id, token, state, outcome, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local key = task_key(id)
-local r = redis.call('HMGET', key, 'token', 'state', 'settled_token', 'settled_state')
+local r = redis.call('HMGET', key, 'token', 'state', 'settled_token', 'settled_state', 'cancel')
 if r[3] == token then return { 'ok', r[4] } end
 if r[1] ~= token or r[2] ~= 'running' then return { 'stale', r[2] or '' } end
+
+if r[5] and (state == 'scheduled' or state == 'held') then -- a person said: no more of it
+  state, outcome, reason = 'cancelled', 'cancelled', 'cancelled by a person'
+end
 
 local now = now_ms()
 drop_lease(id)

@@ -1,6 +1,7 @@
 """The queue on real servers: waking, killing, and the same answers after a lost reply."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -28,6 +29,12 @@ def append(path, line):
     with open(path, "a") as out:
         out.write(line + "\\n")
     return line
+
+@huey.task()
+def pooled(path, seconds):
+    from concurrent.futures import ThreadPoolExecutor
+    with ThreadPoolExecutor() as pool:
+        pool.submit(slow.call_local, path, seconds).result()
 
 @huey.task()
 def slow(path, seconds):
@@ -240,6 +247,33 @@ def test_a_stopped_consumer_lets_a_python_task_finish(site: Site) -> None:
     wait_until(lines.exists, what="the task runs")
     assert site.stop("consumer-1") == 0
     assert site.store.counts()[State.SUCCEEDED] == 1
+
+
+def test_a_python_task_that_does_not_end_is_given_back_only_when_it_is_gone(site: Site) -> None:
+    """Its body has a thread that would keep the interpreter; two live at once would be the end of promise 3."""
+    lines = site.folder / "lines"
+    site.start("consumer", "1")
+    site.python(
+        f"import sys; sys.path.insert(0, {str(site.folder)!r})\n"
+        f"from my_tasks import pooled; pooled({str(lines)!r}, 60)\n"
+    )
+    wait_until(lines.exists, what="the task runs")
+    process = site.processes.pop("consumer-1")
+
+    def told_again() -> bool:  # a second signal ends its patience of 20 s
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        return process.poll() is not None
+
+    wait_until(told_again, 10, "the consumer ends")
+    assert process.returncode == 0
+    first = int(lines.read_text().split()[1])
+    assert not Path(f"/proc/{first}").exists()
+    assert site.store.counts()[State.RUNNING] == 1
+    site.start("consumer", "1")
+    wait_until(lambda: lines.read_text().count("begun") == 2, what="it runs again")
+    record = site.store.page(State.RUNNING)[0]
+    assert (record.attempt, record.counted) == (2, 0)
 
 
 def test_an_idle_consumer_stops_within_a_second(site: Site) -> None:

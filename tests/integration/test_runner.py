@@ -429,6 +429,18 @@ def test_a_hold_moves_the_deadline(rig: Rig) -> None:
     assert end_of(run).stopped == "deadline"
 
 
+def test_a_late_word_does_not_revive_a_run_whose_deadline_is_over(rig: Rig) -> None:
+    """A runner that was stopped, or slept with its machine, wakes past its deadline."""
+    run = rig.started(SLEEP, deadline_s=1.0)
+    assert run.hold(7)
+    assert run.pid is not None
+    os.kill(run.pid, signal.SIGSTOP)
+    time.sleep(1.2)  # what the test is about is that time passes
+    os.kill(run.pid, signal.SIGCONT)
+    run.hold(7)
+    assert end_of(run).stopped == "deadline"
+
+
 def test_only_the_highest_token_is_obeyed(rig: Rig) -> None:
     run = rig.started(SLEEP)
     assert not run.stop(6, "cancelled")

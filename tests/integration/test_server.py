@@ -107,6 +107,21 @@ def test_a_full_disk_refuses_tasks_and_loses_none_that_it_accepted(small_disk: P
     own.kill()
 
 
+def test_a_disk_that_is_full_for_a_moment_is_no_bad_configuration(
+    short_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PM2 never restarts 78; a full disk may have room again."""
+    import errno
+
+    site = Site(short_tmp, {})
+
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert server.run(site.settings, "", lambda: None) == os.EX_UNAVAILABLE
+
+
 def test_the_app_becomes_the_server_and_keeps_its_lock(short_tmp: Path) -> None:
     site = Site(short_tmp, {})
     try:

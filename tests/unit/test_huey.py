@@ -226,6 +226,44 @@ def test_bytes_that_are_no_message_fail_and_an_unknown_task_is_held(huey: BatonH
     assert "tasks:" in held.reason
 
 
+@pytest.mark.parametrize("end", ["no json", "exit", "surrogate"])
+def test_a_body_that_ends_oddly_fails_with_its_reason_and_runs_once(
+    huey: BatonHuey, end: str
+) -> None:
+    runs = []
+
+    @huey.task(retries=3)
+    def odd() -> object:
+        runs.append(1)
+        if end == "exit":
+            raise SystemExit(3)
+        if end == "surrogate":
+            raise Fail("rejected", "half a character: \ud83d")
+        return object()
+
+    result = odd()
+    assert drain(huey) == 1
+    assert result.record.state is State.FAILED
+    assert {"no json": "cannot be stored", "exit": "SystemExit(3)", "surrogate": "half"}[end] in (
+        result.record.reason
+    )
+    assert runs == [1]
+
+
+def test_an_error_of_another_library_is_no_verdict(huey: BatonHuey) -> None:
+    class ForeignError(Exception):
+        outcome, message = "cancelled", "not ours"
+
+    @huey.task()
+    def body() -> None:
+        raise ForeignError("its own words")
+
+    result = body()
+    run_one(huey)
+    assert (result.record.state, result.record.outcome) == (State.FAILED, "crashed")
+    assert "its own words" in result.record.reason
+
+
 def test_a_redis_that_goes_away_during_the_body_does_not_undo_it(
     huey: BatonHuey, monkeypatch: pytest.MonkeyPatch
 ) -> None:

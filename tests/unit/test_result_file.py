@@ -42,3 +42,7 @@ def test_a_place_that_cannot_be_written_is_said_and_leaves_nothing(tmp_path: Pat
 def test_a_long_name_is_no_trouble(tmp_path: Path) -> None:
     target = tmp_path / ("n" * 240 + ".md")
     assert result_file.write(target, "ours").read_text() == "ours"
+
+
+def test_half_a_character_is_no_reason_to_lose_a_result(tmp_path: Path) -> None:
+    assert result_file.write(tmp_path / "a.md", "half \ud83d").read_text() == "half ?"

@@ -110,11 +110,46 @@ def test_a_task_that_never_comes_to_an_end_is_held(store: LeaseStore) -> None:
     store.submit([sub("poison")])
     for n in range(STARTS_CAP):
         lease = claim(store, str(n))
-        store.release(lease.id, lease.token, outcome="interrupted", reason="")
+        store.release(lease.id, lease.token, outcome="interrupted", reason="", excused=False)
     assert isinstance(store.claim("me", "last", QUEUES, 1000), tuple)
     assert state(store, "poison") is State.HELD
     store.requeue("poison")
     assert claim(store, "after a person").attempt == STARTS_CAP + 1
+
+
+def test_what_costs_nothing_never_holds_a_task(store: LeaseStore) -> None:
+    store.submit([sub("patient")])
+    for n in range(STARTS_CAP * 3):
+        lease = claim(store, str(n))
+        store.release(lease.id, lease.token, outcome="usage_limit", reason="spent")
+    assert state(store, "patient") is State.QUEUED
+
+
+def test_a_cancel_is_not_forgotten_by_a_retry(store: LeaseStore) -> None:
+    for end in (State.SCHEDULED, State.HELD):
+        store.submit([sub(end.value)])
+        lease = claim(store, end.value)
+        store.cancel(end.value)
+        assert store.settle(lease, end, outcome="crashed")
+        assert store.settle(lease, end, outcome="crashed")
+        assert state(store, end.value) is State.CANCELLED
+
+
+def test_a_repeated_claim_renews_the_lease(store: LeaseStore) -> None:
+    store.submit([sub("a")])
+    store.claim("me", "n", QUEUES, -1)
+    store.reap(grace_ms=-1)
+    claim(store, "n")
+    assert store.reap(grace_ms=0) == []
+
+
+def test_a_guess_never_shortens_a_known_limit(store: LeaseStore) -> None:
+    known = store.now_ms() + 3_600_000
+    store.close_gate("claude", "usage limit", by="a", why="until four", until_ms=known)
+    store.close_gate("claude", "usage limit", by="b", why="?", until_ms=known - 1_000_000)
+    assert [(e.until_ms, e.why) for e in store.gate()] == [(known, "until four")]
+    store.close_gate("claude", "usage limit", by="c", why="until five", until_ms=known + 1)
+    assert [e.why for e in store.gate()] == ["until five"]
 
 
 def test_a_settle_that_is_repeated_gets_the_same_answer(store: LeaseStore) -> None:

@@ -1,0 +1,88 @@
+"""An attempt whose consumer died between its good end and the settle is settled, not paid for again."""
+
+import json
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from consumers.attempt import Runs
+from durable import effects
+from durable.records import Lease
+from durable.verdicts import GiveBack
+from tests.conftest import ROOT
+from tests.unit.test_housekeeper import settings_in
+
+SUCCESS = ROOT / "tests" / "data" / "streams" / "success.jsonl"
+
+
+class AwayStore:
+    """A store whose server is away."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise redis.ConnectionError("away")
+
+
+def runs_in(folder: Path) -> Runs:
+    found = settings_in(folder)
+    return Runs(found, AwayStore(), None, threading.Event())  # type: ignore[arg-type]  # not reached
+
+
+def ended(folder: Path, number: int, token: int, stream: Path = SUCCESS) -> None:
+    """The folder of an attempt that came to an end."""
+    own = folder / "var" / "attempts" / "task" / str(number)
+    own.mkdir(parents=True)
+    shutil.copy(stream, own / "stream.jsonl")
+    facts = {"token": token, "socket": str(own / "s"), "marker": "task/1", "tmpdir": str(own / "t")}
+    (own / "command.json").write_text(json.dumps(facts))
+    (own / "exit.json").write_text(json.dumps({"exit_code": 0}))
+
+
+def lease(attempt_number: int, settled_token: int = 0) -> Lease:
+    return Lease(
+        id="task",
+        token=99,
+        attempt=attempt_number,
+        counted=0,
+        body=b"",
+        kind="claude",
+        source="",
+        name="",
+        queue="default",
+        settled_token=settled_token,
+    )
+
+
+@pytest.mark.parametrize("number", [2, 3, 5])
+def test_the_newest_run_that_ended_well_is_taken_however_often_its_owner_died(
+    tmp_path: Path, number: int
+) -> None:
+    ended(tmp_path, 1, token=7)
+    found = runs_in(tmp_path)._earlier(lease(number), {})
+    assert found is not None
+    assert found[0].outcome.value == "succeeded"
+
+
+def test_a_run_whose_end_was_written_is_not_taken_again(tmp_path: Path) -> None:
+    ended(tmp_path, 1, token=7)
+    assert runs_in(tmp_path)._earlier(lease(2, settled_token=7), {}) is None
+
+
+def test_a_run_that_did_not_end_well_is_not_taken(tmp_path: Path) -> None:
+    ended(tmp_path, 1, token=7)
+    ended(tmp_path, 2, token=8, stream=SUCCESS.with_name("sigterm.jsonl"))
+    assert runs_in(tmp_path)._earlier(lease(3), {}) is None
+
+
+def test_a_redis_that_is_away_before_the_start_costs_no_attempt(tmp_path: Path) -> None:
+    """The budget is asked of Redis; what was not started did not fail."""
+    running = effects.begin(lease(1))
+    try:
+        with pytest.raises(GiveBack, match="before the start"):
+            runs_in(tmp_path).attempt(object(), "prompt", {}, {})
+    finally:
+        effects.end()
+    assert running.cost_usd == 0
