@@ -253,7 +253,7 @@ class Runs:
             now=time.time(),
         )
         if what.gate:
-            self._close_gate(what.gate, running.lease, f"{end.message} {end.remedy}".strip())
+            self._close_gate(what.gate, running.lease, _sentences(end.message, end.remedy))
         if what.verdict is not None:
             raise what.verdict
 
@@ -286,6 +286,11 @@ class Runs:
             log.error("task %s: its result could not be written to %s: %s", lease.id, target, error)
             return f"the result could not be written to {target}: {error.strerror or error}"
         return f"result written to {where}"
+
+
+def _sentences(*parts: str) -> str:
+    """What happened and what to do, each closed by its full stop."""
+    return " ".join(part.rstrip(". ") + "." for part in parts if part)
 
 
 def _launch(plan: Plan) -> handle.Handle:
