@@ -14,8 +14,9 @@ from typing import Any
 import settings as _settings
 from durable.cronspec import CronSpec as cron  # noqa: N813  # users write cron("0 9 * * 1")
 from durable.errors import BatonError, UnknownTaskError
-from durable.queue import BatonHuey, BatonResult
+from durable.queue import BatonHuey
 from durable.records import Submission
+from durable.results import BatonResult
 
 config = _settings.load()
 huey = BatonHuey(config.instance, url=config.redis.url)

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import msgspec
 from huey.registry import Message
-from huey.utils import Error
+from huey.utils import SKIPPED, Error
 
 from durable.errors import BatonError, CodecError
 
@@ -166,6 +166,11 @@ _Kind = tuple[type | tuple[type, ...], Callable[[Any], Any], Callable[[Any], Any
 _KINDS: dict[str, _Kind] = {
     "message": (Message, _message_to_dict, _dict_to_message),
     "error": (Error, lambda e: e.metadata, Error),
+    "skipped": (
+        type(SKIPPED),
+        lambda _: None,
+        lambda _: SKIPPED,
+    ),  # a chord's member that never ran
     "tuple": (tuple, list, tuple),
     "set": ((set,), lambda s: sorted(s, key=repr), set),
     "frozenset": (frozenset, lambda s: sorted(s, key=repr), frozenset),

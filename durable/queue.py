@@ -4,45 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import logging
-import time
+import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import redis
 from huey import signals
-from huey.api import Huey, Result, ResultGroup, Task
+from huey.api import Huey, ResultGroup, Task
 from huey.constants import EmptyData
 from huey.utils import Error
 
 from durable import effects
+from durable.chords import Batch, Gathered, opening, pipeline, stands_for
 from durable.codec import JsonSerializer
 from durable.effects import Effects
-from durable.errors import CodecError, NoSuchTaskError, TaskFailed, UnknownTaskError
-from durable.records import FINAL, Lease, Record, State, Submission
+from durable.errors import CodecError, NoSuchTaskError, UnknownTaskError
+from durable.guards import OwnedLock, ServerRateLimit
+from durable.records import FINAL, Lease, State, Submission
+from durable.results import BatonResult
 from durable.settlement import Settlement, settlement_of
 from durable.storage import LeaseStorage, Message, checked_priority, due_ms
-from durable.store import LeaseStore
+from durable.store import LeaseStore, ms
 from durable.verdicts import Fail, GiveBack
 
-logger = logging.getLogger(__name__)
+#: Share of a retry's delay that is added at random, unless the task has its own `retry_jitter`: what failed together
+#: must not come back together.
+RETRY_JITTER = 0.1
 
 
-class BatonResult(Result):
-    """A task's result; `get` raises TaskFailed, which names the outcome, where Huey's raises TaskException."""
-
-    def get(self, *args: Any, **kwargs: Any) -> Any:
-        """The result, or None while there is none; `blocking=True` waits and wakes at once."""
-        value = self.get_raw_result(*args, **{k: v for k, v in kwargs.items() if v is not None})
-        if isinstance(value, Error):
-            raise TaskFailed(value.metadata)
-        return value
-
-    @property
-    def record(self) -> Record | None:
-        """Where the task stands now."""
-        found: Record | None = self.huey.store.record(self.id)
-        return found
+def jittered_ms(wait_ms: int, jitter: float) -> int:
+    """The wait, longer by up to this share of it."""
+    return int(wait_ms * random.uniform(1, 1 + jitter))
 
 
 class BatonHuey(Huey):
@@ -53,8 +46,12 @@ class BatonHuey(Huey):
     def __init__(self, name: str = "baton", **kwargs: Any) -> None:
         kwargs.setdefault("serializer", JsonSerializer())
         kwargs.setdefault("store_none", True)  # else get(blocking=True) waits for ever on None
+        kwargs.setdefault(
+            "store_intermediate_errors", False
+        )  # else it ends at the first failed attempt
         super().__init__(name, **kwargs)
         self.source = "shell"
+        self._gathered = Gathered()
 
     @property
     def store(self) -> LeaseStore:
@@ -78,38 +75,82 @@ class BatonHuey(Huey):
     def enqueue(
         self, task: Any, key: str = "", queue: str | None = None, source: str | None = None
     ) -> Any:
-        """Submit; with a `key` a second submit of the same key answers the first task's result."""
-        if not isinstance(task, Task) or self._immediate:
-            return super().enqueue(task)
+        """Submit; with a `key` a second submit of the same key answers the first task's result.
+
+        A group or a chord goes in whole, in one step. In immediate mode the task runs here and now.
+        """
+        if not isinstance(task, Task):
+            return self._enqueue_together(task)
         for field, value in (("key", key), ("queue", queue), ("source", source)):
             if value:
                 setattr(task, field, value)
+        running = effects.current()
+        if running is not None and running.repeats(task):
+            stands_for(task, task.create_id())  # a second submit of the same id is none
         if task.expires:
             task.resolve_expires(self.utc)
-        message = self.serialize_task(task)
-        running = effects.current()
-        if running is not None and running.after_body:
-            self._enqueue_after_body(running, task, message)
-        else:
-            answer = self.store.submit([message.submission])[0]
-            task.id = answer.id
-            task.revoke_id = f"r:{answer.id}"
-        self._emit(signals.SIGNAL_ENQUEUED, task)
+        message = self.serialize_task(
+            task
+        )  # in immediate mode too: what cannot be sent shows in users' tests
+        if self._immediate:
+            return super().enqueue(task)
+        later = message.submission.due_ms > ms()
+        self._send(task, message, (signals.SIGNAL_ENQUEUED, signals.SIGNAL_SCHEDULED)[: 1 + later])
+        if not self.results:
+            return None
         found = self._pipeline_results(task)
         return found[0] if len(found) == 1 else ResultGroup(found)
 
-    def _enqueue_after_body(self, running: Effects, task: Any, message: Message) -> None:
+    def _enqueue_together(self, tasks: Any) -> Any:
+        """A group or chord; one inside another goes along with the outer one."""
+        if self._immediate or self._gathered.batch is not None:
+            return super().enqueue(tasks)
+        batch = self._gathered.batch = Batch()
+        try:
+            found = super().enqueue(tasks)
+        finally:
+            self._gathered.batch = None
+        batch.submit(self.store)
+        for task, _, said in batch.tasks:
+            self._emit_all(said, task)
+        return found
+
+    def _enqueue_chord(self, group: Any) -> Any:
+        found = super()._enqueue_chord(group)
+        if self._gathered.batch is not None and group.tasks:
+            self._gathered.batch.chords.append(opening(self, group))
+        return found
+
+    def _enqueue_chord_member(self, task: Any, config: Any) -> BatonResult:
+        return BatonResult(self, super()._enqueue_chord_member(task, config).task)
+
+    def _send(self, task: Any, message: Message, said: tuple[str, ...]) -> None:
+        """Submit now, with the batch that is being gathered, or with the end of the running attempt."""
+        running = effects.current()
+        if running is not None and running.after_body and self._gathered.batch is None:
+            self._send_with_end(running, task, message)
+        elif self._gathered.batch is not None:
+            self._gathered.batch.tasks.append((task, message.submission, said))
+            return
+        else:
+            stands_for(task, self.store.submit([message.submission])[0].id)
+        self._emit_all(said, task)
+
+    def _send_with_end(self, running: Effects, task: Any, message: Message) -> None:
         if task.id == running.lease.id:
             running.retrying, running.retry_body = True, bytes(message)
             due = message.submission.due_ms
-            running.retry_ms = max(0, due - int(time.time() * 1000)) if due else 0
+            wait_ms = max(0, due - ms()) if due else 0
+            running.retry_ms = jittered_ms(wait_ms, getattr(task, "retry_jitter", RETRY_JITTER))
         else:
             running.follow.append(message.submission)
 
     def add_schedule(self, task: Any) -> None:
         """Submit for later: with us, that is a submission whose time has not come."""
-        self.enqueue(task)
-        self._emit(signals.SIGNAL_SCHEDULED, task)
+        if self._immediate:
+            super().add_schedule(task)
+            return
+        self._send(task, self.serialize_task(task), (signals.SIGNAL_SCHEDULED,))
 
     def serialize_task(self, task: Any) -> Message:
         """The message, with all that the queue must know beside it."""
@@ -122,7 +163,7 @@ class BatonHuey(Huey):
             kind=getattr(task, "kind", "python"),
             queue=getattr(task, "queue", "default"),
             priority=checked_priority(task.priority),
-            due_ms=due_ms(task.eta),
+            due_ms=due_ms(task.eta, self.utc),
             source=self._source_of(task),
         )
         return message
@@ -155,15 +196,33 @@ class BatonHuey(Huey):
             return Settlement(lease, State.FAILED, "rejected", str(error))
         running = effects.begin(lease)
         try:
+            self._resolve_late(task, lease)
             self.execute(task, self._not_before(task))
         except redis.RedisError as error:  # before the body: afterwards nothing here needs Redis
             running.exception = running.exception or GiveBack("interrupted", f"Redis: {error}")
-        except BaseException as error:  # noqa: BLE001  # a result that is no JSON, sys.exit() in a body
-            running.exception, running.after_body = error, True
-            running.retrying, running.result, running.follow = False, b"", []
+        except BaseException as error:  # noqa: BLE001  # a result that is no JSON, a hook, sys.exit() in a body
+            self._fail(running, error)
         finally:
             effects.end()
         return settlement_of(running)
+
+    def _resolve_late(self, task: Any, lease: Lease) -> None:
+        """A chord's callback goes in by itself: its `expires` in seconds counts from that moment."""
+        if not task.expires or task.expires_resolved is not None:
+            return
+        from_now: dt.datetime = task.resolve_expires(self.utc)
+        record = self.store.record(lease.id)
+        if record is not None and not isinstance(task.expires, dt.datetime):
+            age_ms = self.store.now_ms() - record.created_ms
+            task.expires_resolved = from_now - dt.timedelta(milliseconds=age_ms)
+
+    def _fail(self, running: Effects, error: BaseException) -> None:
+        """What is no task's error, or follows the body and raised: the attempt failed, and would again."""
+        running.exception, running.after_body, running.retrying = error, True, False
+        running.follow.clear()
+        told = {"error": repr(error), "task_id": running.lease.id, "outcome": "crashed"}
+        running.result = self.serializer.serialize(Error({**told, "retries": 0, "traceback": ""}))
+        running.member_value = running.result
 
     def _not_before(self, task: Any) -> dt.datetime:
         """Now, or the task's time where this clock is behind the server's, which decides."""
@@ -176,42 +235,46 @@ class BatonHuey(Huey):
     def _timeout_context(self, task: Any) -> Iterator[None]:
         """Wraps exactly the body: what Huey enqueues afterwards is collected."""
         running = effects.current()
+        if running is None:
+            with super()._timeout_context(task):
+                yield
+            return
+        running.task, running.in_body = task, True
         try:
             with super()._timeout_context(task):
                 yield
         except BaseException as error:
-            if running is not None:
-                running.exception = error
-                if isinstance(error, Fail):
-                    task.retries = 0  # final, whatever is left
+            running.exception = error
+            if isinstance(error, Fail):
+                task.retries = 0  # final, whatever is left
             raise
         finally:
-            if running is not None:
-                running.after_body = True
+            running.in_body, running.after_body = False, True
 
     def delete(self, key: str) -> bool:
-        """Remove a value; Huey's tidying up after a body waits for settle, or Redis could undo the body."""
+        """Remove a value; Huey's tidying up around a body waits for settle, or a crash would undo half of it."""
         running = effects.current()
-        if running is not None and running.after_body:
+        if running is not None and not running.in_body:
             running.tidy.append(key)
             return True
         return bool(super().delete(key))
 
     def _check_chord(self, config: Any, value: Any) -> None:
-        """As Huey's, however long Redis is away."""
-        while True:
-            try:
-                super()._check_chord(config, value)
-                return
-            except redis.RedisError as error:
-                logger.warning("Redis does not answer, so a chord waits (%s)", error)
-                time.sleep(1.0)
+        """The member's value is part of settle, which also knows whether it is the last."""
+        running = effects.current()
+        if running is None:
+            super()._check_chord(config, value)
+        else:
+            running.member_value = self.serializer.serialize(value)
 
     def put_result(self, key: str, data: Any) -> None:
-        """The result of the running attempt waits for settle; any other is stored at once."""
+        """What a running attempt stores at its end waits for settle; anything else is stored at once."""
         running = effects.current()
-        if running is None or key != running.lease.id:
+        if running is None or running.in_body:
             super().put_result(key, data)
+            return
+        if key != running.lease.id:
+            running.values[key] = self.serializer.serialize(data)
             return
         if isinstance(data, Error):
             running.error = data.metadata
@@ -225,10 +288,38 @@ class BatonHuey(Huey):
         return found
 
     def _emit(self, signal: str, task: Any, *args: Any, **kwargs: Any) -> None:
+        """Send a signal; those that tell of an attempt's end wait until it is written."""
         running = effects.current()
-        if running is not None and getattr(task, "id", None) == running.lease.id:
+        if running is None or running.in_body or signal == signals.SIGNAL_EXECUTING:
+            super()._emit(signal, task, *args, **kwargs)
+            return
+        if getattr(task, "id", None) == running.lease.id:
             running.signal = signal
-        super()._emit(signal, task, *args, **kwargs)
+        running.said.append(partial(super()._emit, signal, task, *args, **kwargs))
+
+    def _emit_all(self, said: tuple[str, ...], task: Any) -> None:
+        for signal in said:
+            self._emit(signal, task)
+
+    # -- what people and bodies say
+
+    def revoke(self, task: Any, revoke_until: Any = None, revoke_once: bool = False) -> None:
+        """As Huey's for a task that waits; a running one is cancelled."""
+        super().revoke(task, revoke_until, revoke_once)
+        if isinstance(self.storage, LeaseStorage):
+            record = self.store.record(
+                task.id
+            )  # afterwards: one that starts meanwhile sees the revocation
+            if record is not None and record.state is State.RUNNING:
+                self.store.cancel(task.id)
+
+    def lock_task(self, lock_name: str, ttl: float | None = None) -> OwnedLock:
+        """A named lock, as a decorator under @huey.task() or a context; `ttl` in seconds."""
+        return OwnedLock(self, lock_name, ttl)
+
+    def rate_limit(self, name: str, limit: int, per: float, retry: bool = True) -> ServerRateLimit:
+        """At most `limit` in each window of `per` seconds."""
+        return ServerRateLimit(self, name, limit, per, retry=retry)
 
     # -- results
 
@@ -248,14 +339,14 @@ class BatonHuey(Huey):
         return self.serializer.serialize(Error({**error, "retries": 0, "traceback": ""}))
 
     def _pipeline_results(self, task: Any) -> list[BatonResult]:
-        found = []
-        while task is not None:
-            found.append(BatonResult(self, task))
-            task = task.on_complete
-        return found
+        return [BatonResult(self, t) for t in pipeline(task)]
 
     def _result_handle(self, task: Any) -> BatonResult:
         return BatonResult(self, task)
+
+    def result(self, id: str, **kwargs: Any) -> Any:  # noqa: A002  # Huey's own word
+        """The result of the task with this id; the rest is as in BatonResult.get."""
+        return BatonResult(self, Task(id=id)).get(**kwargs)
 
     def result_of(self, task_id: str) -> BatonResult:
         """A handle on the result of a task that was enqueued elsewhere. Raises NoSuchTaskError."""

@@ -110,6 +110,26 @@ class Submitted(msgspec.Struct, frozen=True):
     new: bool
 
 
+class ChordMember(msgspec.Struct, frozen=True):
+    """A task that stands for one place of a chord; of a pipeline only the `last` one has the member's value."""
+
+    id: str
+    place: int
+    last: bool
+
+
+class Chord(msgspec.Struct, frozen=True, kw_only=True):
+    """A chord on its way in. The callback's body is `head`, the values joined by commas, `tail`."""
+
+    id: str
+    size: int
+    members: tuple[ChordMember, ...]
+    callback: Submission  # without its body
+    head: bytes
+    tail: bytes
+    skipped: bytes  # the value of a member that never ran
+
+
 class Cursor(msgspec.Struct, frozen=True):
     """A producer's place, moved from `expected` to `next` in the same step as its tasks go in."""
 

@@ -25,10 +25,13 @@ class Settlement:
         return None if said is None or isinstance(said, VERDICTS) else said
 
     def settle(self, store: LeaseStore) -> bool:
-        """Write it; False when the lease was lost. Raises redis.RedisError when the server is away."""
+        """Write it, then tell the receivers of signals; False, and silence, when the lease was lost.
+
+        Raises redis.RedisError when the server is away.
+        """
         written = self._release(store) if self.state is None else self._end(store, self.state)
-        if written and self.effects and self.effects.tidy:
-            store.forget(self.effects.tidy)
+        if written and self.effects:
+            self.effects.announce()
         return written
 
     def _release(self, store: LeaseStore) -> bool:
@@ -52,12 +55,15 @@ class Settlement:
             state,
             outcome=self.outcome,
             reason=self.reason,
-            result=b"" if retry else self.effects.result,
+            result=self.effects.result,
             retry_ms=self.effects.retry_ms,
             body=self.effects.retry_body if retry else b"",
             cost_usd=self.effects.cost_usd,
             session=self.effects.session,
             follow=self.effects.follow,
+            member_value=b"" if retry else self.effects.member_value,
+            values=self.effects.values,
+            forget=self.effects.tidy,
         )
 
 

@@ -6,6 +6,7 @@ import calendar
 import datetime as dt
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from huey.constants import EmptyData
@@ -18,6 +19,7 @@ from durable.store import LeaseStore
 
 #: Nobody waits longer than this for a message that may have been lost.
 _LOOK_AGAIN_S = 5.0
+_LISTED = 1000  # no list is read whole
 _PRIORITIES = 4000  # ±; the score keeps 40 bits for the order of arrival
 
 
@@ -27,10 +29,12 @@ class Message(bytes):
     submission: Submission
 
 
-def due_ms(eta: dt.datetime | None) -> int:
-    """Huey's naive UTC datetime as milliseconds; 0 for none."""
+def due_ms(eta: dt.datetime | None, utc: bool = True) -> int:
+    """Huey's naive datetime, in UTC or in local time, as milliseconds since 1970; 0 for none."""
     if eta is None:
         return 0
+    if not utc:
+        return int(eta.timestamp() * 1000)
     return calendar.timegm(eta.utctimetuple()) * 1000 + eta.microsecond // 1000
 
 
@@ -42,6 +46,10 @@ def checked_priority(priority: float | None) -> int:
     return value
 
 
+def _first(found: list[Any]) -> Any:
+    return next((value for value in found if value is not None), EmptyData)
+
+
 class LeaseStorage(BaseStorage):
     """Tasks go through the store; results are fields of their records and are read without being removed."""
 
@@ -51,10 +59,16 @@ class LeaseStorage(BaseStorage):
         super().__init__(name)
         self.client = client if client is not None else connect(url)
         self.store = LeaseStore(self.client, f"{{{name}}}:")
+        self._index = f"{self.store.prefix}kv"  # names of the values beside the records
+
+    def _name(self, key: object) -> str:
+        return key.decode("utf-8", "surrogateescape") if isinstance(key, bytes) else str(key)
 
     def _key(self, kind: str, key: object) -> str:
-        text = key.decode("utf-8", "surrogateescape") if isinstance(key, bytes) else str(key)
-        return f"{self.store.prefix}{kind}:{text}"
+        return f"{self.store.prefix}{kind}:{self._name(key)}"
+
+    def _transaction(self) -> Any:
+        return self.client.pipeline(transaction=True)
 
     def close(self) -> bool:
         """Close this process's connections; the next command opens new ones."""
@@ -91,8 +105,11 @@ class LeaseStorage(BaseStorage):
     # -- the schedule
 
     def add_to_schedule(self, data: bytes, ts: dt.datetime) -> None:
-        """Submit one message for later."""
-        self.enqueue(data)
+        """Submit one message for later; `ts` is UTC for bytes that carry no submission."""
+        if isinstance(data, Message):
+            self.store.submit([data.submission])
+            return
+        self.store.submit([Submission(id=uuid.uuid4().hex, body=data, due_ms=due_ms(ts))])
 
     def read_schedule(self, ts: dt.datetime) -> list[bytes]:
         """Nothing: claim moves due tasks itself, in the server, in one step."""
@@ -114,29 +131,40 @@ class LeaseStorage(BaseStorage):
     # -- results and other data
 
     def put_data(self, key: object, value: bytes, is_result: bool = False) -> None:
-        """Store a value that is no task's result (locks, revocations, chords)."""
-        self.client.set(self._key("kv", key), value)
+        """Store a value beside the records (revocations, users' own); whoever waits for a result is woken."""
+        with self._transaction() as pipe:
+            pipe.set(self._key("kv", key), value)
+            pipe.zadd(self._index, {self._name(key): 0})
+            if is_result:
+                pipe.publish(self._key("done", key), "value")
+            pipe.execute()
 
     def peek_data(self, key: object) -> Any:
         """The value or a task's result; EmptyData when there is none."""
-        value = self.client.get(self._key("kv", key))
-        if value is None:
-            value = self.client.hget(self._key("task", key), "result")
-        return EmptyData if value is None else value
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.get(self._key("kv", key))
+            pipe.hget(self._key("task", key), "result")
+            return _first(pipe.execute())
 
     def pop_data(self, key: object) -> Any:
         """The value, removed; a task's result stays with its record."""
-        value = self.client.getdel(self._key("kv", key))
-        return self.peek_data(key) if value is None else value
+        with self._transaction() as pipe:
+            pipe.getdel(self._key("kv", key))
+            pipe.hget(self._key("task", key), "result")
+            pipe.zrem(self._index, self._name(key))
+            return _first(pipe.execute()[:2])
 
-    def peek_many(self, keys: list[object]) -> dict[object, bytes]:
+    def peek_many(self, keys: Sequence[object]) -> dict[object, bytes]:
         """The values that exist."""
         found = self.client.mget([self._key("kv", k) for k in keys])
         return {k: v for k, v in zip(keys, found, strict=True) if v is not None}
 
     def delete_data(self, key: object) -> bool:
         """Remove a value; whether there was one."""
-        return bool(self.client.delete(self._key("kv", key)))
+        with self._transaction() as pipe:
+            pipe.delete(self._key("kv", key))
+            pipe.zrem(self._index, self._name(key))
+            return bool(pipe.execute()[0])
 
     def has_data_for_key(self, key: object) -> bool:
         """Whether there is a value or a result."""
@@ -145,7 +173,10 @@ class LeaseStorage(BaseStorage):
     def put_if_empty(self, key: object, value: bytes, ttl: float | None = None) -> bool:
         """Store a value unless there is one; `ttl` in seconds. Whether it was stored."""
         px = int(ttl * 1000) if ttl else None
-        return bool(self.client.set(self._key("kv", key), value, nx=True, px=px))
+        with self._transaction() as pipe:
+            pipe.set(self._key("kv", key), value, nx=True, px=px)
+            pipe.zadd(self._index, {self._name(key): 0})  # there either way
+            return bool(pipe.execute()[0])
 
     def incr(self, key: object, amount: int = 1) -> int:
         """Add to a counter; its new value."""
@@ -155,16 +186,29 @@ class LeaseStorage(BaseStorage):
         """Remove a counter; whether there was one."""
         return bool(self.client.hdel(self._key("counters", "user"), str(key)))
 
+    def flush_counters(self) -> None:
+        """Set every counter to nothing."""
+        self.client.delete(self._key("counters", "user"))
+
     def result_store_size(self) -> int:
-        """Finished tasks whose records are kept."""
+        """Finished tasks whose records are kept, and values beside them."""
         counts = self.store.counts()
-        return sum(counts[state] for state in FINAL)
+        return sum(counts[state] for state in FINAL) + len(self._values())
 
     def result_items(self) -> dict[str, bytes]:
-        """Results by task id, of the latest thousand finished tasks."""
-        records = [r for state in FINAL for r in self.store.page(state, 1000)]
-        found = {r.id: self.store.result(r.id) for r in records}
-        return {task_id: value for task_id, value in found.items() if value}
+        """Results by task id, of the latest thousand finished tasks of each state, and a thousand other values."""
+        ids = [r.id for state in FINAL for r in self.store.page(state, _LISTED)]
+        return {**self._values(), **self.store.results(ids)}
+
+    def _values(self) -> dict[str, bytes]:
+        """Values beside the records; names whose time ran out leave the index."""
+        listed: Any = self.client.zrange(self._index, 0, _LISTED - 1)
+        names = [name.decode("utf-8", "surrogateescape") for name in listed]
+        found = self.peek_many(names) if names else {}
+        gone = [name for name in names if name not in found]
+        if gone:
+            self.client.zrem(self._index, *gone)
+        return {str(name): value for name, value in found.items()}
 
     def flush_results(self) -> None:
         """Refuse: results are records, and records are kept until they are pruned."""

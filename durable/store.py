@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -13,6 +13,7 @@ import redis
 from durable.errors import CursorMovedError, NoSuchTaskError
 from durable.records import (
     FINAL,
+    Chord,
     Cursor,
     GateEntry,
     Lease,
@@ -74,7 +75,21 @@ class LeaseStore:
             return [
                 Submitted(task.id, False) for task in batch
             ]  # our own submit; its reply was lost
-        return [Submitted(answer[i].decode(), answer[i + 1] == 1) for i in range(1, len(answer), 2)]
+        return _submitted(answer)
+
+    def open_chords(self, chords: Sequence[Chord], batch: Sequence[Submission]) -> list[Submitted]:
+        """Put chords in with the tasks that they begin with: all of it or nothing."""
+        args: list[object] = [len(chords)]
+        for chord in chords:
+            args.extend(_chord_args(chord))
+        args.append(len(batch))
+        for task in batch:
+            args.extend(_submission_args(task))
+        return _submitted(self._run("chord", *args))
+
+    def move_member(self, task_id: str, to: Sequence[str]) -> bool:
+        """Other tasks (a pipeline's, in order) take this one's place in its chord; False when it has none."""
+        return bool(self._run("move_member", task_id, *to))
 
     def read_cursor(self, name: str) -> str:
         """Where a producer stands; "" when it never moved."""
@@ -144,13 +159,22 @@ class LeaseStore:
         cost_usd: float = 0.0,
         session: str = "",
         follow: Sequence[Submission] = (),
+        member_value: bytes = b"",
+        values: Mapping[str, bytes] | None = None,
+        forget: Sequence[str] = (),
     ) -> bool:
-        """End the attempt; `state` SCHEDULED is a retry. False when the lease is no longer ours."""
+        """End the attempt; `state` SCHEDULED is a retry. False when the lease is no longer ours.
+
+        `member_value` is what a chord gets of the task; `values` are stored and `forget` removed as Huey's own.
+        """
         args: list[object] = [lease.id, lease.token, state.value, outcome, reason, result]
         args += [retry_ms, body, cost_usd, session, len(follow)]
         for task in follow:
             args.extend(_submission_args(task))
-        return bool(self._run("settle", *args)[0] == b"ok")
+        args += [member_value, len(values or {})]
+        for pair in (values or {}).items():
+            args.extend(pair)
+        return bool(self._run("settle", *args, *forget)[0] == b"ok")
 
     def release(
         self,
@@ -170,10 +194,6 @@ class LeaseStore:
         """
         args = (task_id, token, outcome, reason, delay_ms, cost_usd, session, int(excused))
         return bool(self._run("release", *args) == b"ok")
-
-    def forget(self, keys: Sequence[str]) -> None:
-        """Remove values of Huey's own (revocations that have done their work)."""
-        self.client.delete(*(self._key("kv:" + key) for key in keys))
 
     def reap(self, grace_ms: int, limit: int = 100) -> list[tuple[str, str]]:
         """Suspect or give back what nobody beat for: (id, "suspected" | "requeued")."""
@@ -208,6 +228,33 @@ class LeaseStore:
         """Mend records that stand nowhere; (the id to go on after, "" at the end; the ids mended)."""
         answer = [word.decode() for word in self._run("reconcile", after, limit)]
         return answer[0], answer[1:]
+
+    # -- what bodies share
+
+    def lock(
+        self, name: str, token: bytes, ttl_ms: int | None = None, lease: Lease | None = None
+    ) -> bool:
+        """Take a named lock unless it is held; one taken under a lease falls free with that lease."""
+        holder = (lease.id, lease.token) if lease else ("", "")
+        return bool(self._run("lock", name, token, "" if ttl_ms is None else ttl_ms, *holder))
+
+    def unlock(self, name: str, token: bytes) -> bool:
+        """Let a named lock go; False, and nothing is done, when it is not this token's any more."""
+        return bool(self._run("unlock", name, token))
+
+    def rate(self, name: str, window_ms: int) -> tuple[int, int]:
+        """Count one more in this window of the server's clock: (how many now, ms until the next window)."""
+        count, left = self._run("rate", name, window_ms)
+        return int(count), int(left)
+
+    def rate_count(self, name: str) -> int:
+        """How many the latest window has counted."""
+        value: Any = self.client.hget(self._key("rate:" + name), "count")
+        return int(value or 0)
+
+    def reset_rate(self, name: str) -> None:
+        """Begin the window anew."""
+        self.client.delete(self._key("rate:" + name))
 
     # -- people
 
@@ -304,6 +351,13 @@ class LeaseStore:
         value: Any = self.client.hget(self._key("task:" + task_id), "result")
         return value if value else None
 
+    def results(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """The stored results of those that have one, undecoded, in one round trip."""
+        pipe = self.client.pipeline(transaction=False)
+        for task_id in ids:
+            pipe.hget(self._key("task:" + task_id), "result")
+        return {i: value for i, value in zip(ids, pipe.execute(), strict=True) if value}
+
     # -- the gate
 
     def close_gate(
@@ -347,6 +401,19 @@ def _submission_args(task: Submission) -> Iterable[object]:
     return (
         *(task.id, task.key, task.kind, task.queue, task.priority),
         *(due, task.source, task.name, task.body),
+    )
+
+
+def _submitted(answer: list[Any]) -> list[Submitted]:
+    return [Submitted(answer[i].decode(), answer[i + 1] == 1) for i in range(1, len(answer), 2)]
+
+
+def _chord_args(chord: Chord) -> Iterable[object]:
+    members = [value for m in chord.members for value in (m.id, m.place, int(m.last))]
+    return (
+        *(chord.id, chord.size, chord.skipped, chord.head, chord.tail),
+        *(len(chord.members), *members),
+        *_submission_args(chord.callback),
     )
 
 

@@ -71,11 +71,15 @@ local function drop_lease(id)
   redis.call('HDEL', task_key(id), 'suspected', 'owner', 'run', 'cancel')
 end
 
-local function finish(id, now, state, outcome, reason)
+local step_chord -- at the end of this file: it puts a task in
+
+-- `value` is what a chord gets of this member, '' for nothing (it never ran).
+local function finish(id, now, state, outcome, reason, value)
   redis.call('HSET', task_key(id), 'state', state, 'outcome', outcome, 'reason', reason, 'finished_ms', int(now))
   redis.call('ZADD', P .. 'finished:' .. state, int(now), id)
   redis.call('PUBLISH', P .. 'done:' .. id, state)
   note(state, id, outcome)
+  step_chord(id, now, state, value or '')
 end
 
 -- What an attempt cost, on its task and on the day (UTC, days since 1970) for the budget.
@@ -107,4 +111,45 @@ local function insert(i, now)
   if later then put_scheduled(id, queue, due) else put_ready(id, queue, kind, priority, false) end
   note('submitted', id, ARGV[i + 6])
   return id, 1
+end
+
+-- A member of a chord has ended: its value is kept under its place, so that no repeat counts twice; with the last one the
+-- callback goes in. The values are JSON that was written elsewhere; they are joined as text, never re-encoded.
+local function fire_chord(chord, now)
+  local values = {}
+  for n = 0, tonumber(redis.call('HGET', chord, 'size')) - 1 do
+    values[n + 1] = redis.call('HGET', chord .. ':values', n)
+  end
+  local around = redis.call('HMGET', chord, 'head', 'tail')
+  local callback = redis.call('LRANGE', chord .. ':callback', 0, -1)
+  callback[FIELDS] = around[1] .. table.concat(values, ',') .. around[2]
+  local at = #ARGV + 1 -- insert reads there; taken away again, since some scripts read ARGV to its end
+  for n = 1, FIELDS do ARGV[at + n - 1] = callback[n] end
+  insert(at, now)
+  for n = at + FIELDS - 1, at, -1 do ARGV[n] = nil end
+  for _, id in ipairs(redis.call('SMEMBERS', chord .. ':ids')) do redis.call('HDEL', P .. 'chords', id) end
+  redis.call('DEL', chord, chord .. ':values', chord .. ':callback', chord .. ':ids')
+end
+
+function step_chord(id, now, state, value)
+  local found = redis.call('HGET', P .. 'chords', id)
+  if not found then return end
+  local member = cjson.decode(found)
+  local chord = P .. 'chord:' .. member[1]
+  if state == 'succeeded' and member[3] ~= '1' then return end -- the pipeline goes on
+  if value == '' then value = redis.call('HGET', chord, 'skipped') end
+  redis.call('HSET', chord .. ':values', member[2], value)
+  if redis.call('HLEN', chord .. ':values') == tonumber(redis.call('HGET', chord, 'size')) then fire_chord(chord, now) end
+end
+
+-- Huey's own values (results of tasks that never ran, revocations, locks), and their names, so that they can be listed.
+local function put_value(key, value)
+  redis.call('SET', P .. 'kv:' .. key, value)
+  redis.call('ZADD', P .. 'kv', 0, key)
+  redis.call('PUBLISH', P .. 'done:' .. key, 'value')
+end
+
+local function drop_value(key)
+  redis.call('DEL', P .. 'kv:' .. key)
+  redis.call('ZREM', P .. 'kv', key)
 end

@@ -1,6 +1,7 @@
 -- settle: the attempt is over. The record moves, and what its end causes goes in, in one step.
 -- ARGV: id, token, state (succeeded failed cancelled | scheduled = retry | held), outcome, reason, result ('' none),
---       due ms from now (retry), body ('' as it is), cost usd, session ('' as it is), number of tasks that follow, nine values each.
+--       due ms from now (retry), body ('' as it is), cost usd, session ('' as it is), number of tasks that follow, nine values each,
+--       what a chord gets of it ('' nothing), number of values to store, then key, value each, then keys of values to remove.
 -- Answers {'ok', state}; the same token again gets the same answer; anybody else's gets {'stale', state}.
 local id, token, state, outcome, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local key = task_key(id)
@@ -20,18 +21,26 @@ if ARGV[6] ~= '' then redis.call('HSET', key, 'result', ARGV[6]) end
 if ARGV[8] ~= '' then redis.call('HSET', key, 'body', ARGV[8]) end
 if ARGV[10] ~= '' then redis.call('HSET', key, 'session', ARGV[10]) end
 for n = 0, tonumber(ARGV[11]) - 1 do insert(12 + n * FIELDS, now) end
+local after = 12 + tonumber(ARGV[11]) * FIELDS
+local value, stored = ARGV[after], tonumber(ARGV[after + 1])
+for n = after + 2, after + 1 + 2 * stored, 2 do put_value(ARGV[n], ARGV[n + 1]) end
+for n = after + 2 + 2 * stored, #ARGV do drop_value(ARGV[n]) end
 
 if state == 'scheduled' then
   local due = now + tonumber(ARGV[7])
   redis.call('HINCRBY', key, 'counted', 1)
   redis.call('HSET', key, 'state', 'scheduled', 'due_ms', int(due), 'outcome', outcome, 'reason', reason)
-  local queue = place(id)
-  put_scheduled(id, queue, due)
+  if due > now then
+    local queue = place(id)
+    put_scheduled(id, queue, due)
+  else
+    to_ready(id, false)
+  end
   note('retrying', id, outcome)
 elseif state == 'held' then
   redis.call('HSET', key, 'outcome', outcome)
   to_held(id, now, reason)
 else
-  finish(id, now, state, outcome, reason)
+  finish(id, now, state, outcome, reason, value)
 end
 return { 'ok', state }

@@ -1,0 +1,28 @@
+-- chord: chords and the tasks that they begin with, in one step; a nested chord is a member of another.
+-- ARGV: number of chords; then for each: chord id, size, what stands for a member that never ran, the callback's body
+--       before and after the results, number of member ids, then for each: task id, place, 1 when its value is the member's;
+--       then the callback's nine values (see insert);
+--       then number of tasks, nine values each.
+-- Answers as submit does. A repeat changes nothing: a chord that is known, or whose callback is in, is left alone.
+local now, i = now_ms(), 2
+for _ = 1, tonumber(ARGV[1]) do
+  local chord, ids = P .. 'chord:' .. ARGV[i], tonumber(ARGV[i + 5])
+  local callback = i + 6 + 3 * ids
+  if redis.call('EXISTS', chord, task_key(ARGV[callback])) == 0 then
+    redis.call('HSET', chord, 'size', ARGV[i + 1], 'skipped', ARGV[i + 2], 'head', ARGV[i + 3], 'tail', ARGV[i + 4])
+    for n = 0, ids - 1 do
+      local id, place, last = ARGV[i + 6 + 3 * n], ARGV[i + 7 + 3 * n], ARGV[i + 8 + 3 * n]
+      redis.call('HSET', P .. 'chords', id, cjson.encode({ ARGV[i], place, last }))
+      redis.call('SADD', chord .. ':ids', id)
+    end
+    for n = 0, FIELDS - 1 do redis.call('RPUSH', chord .. ':callback', ARGV[callback + n]) end
+  end
+  i = callback + FIELDS
+end
+local answer = { 'ok' }
+for n = 0, tonumber(ARGV[i]) - 1 do
+  local id, new = insert(i + 1 + n * FIELDS, now)
+  answer[#answer + 1] = id
+  answer[#answer + 1] = new
+end
+return answer
