@@ -10,25 +10,7 @@ from durable.errors import TaskFailed
 from durable.queue import BatonHuey
 from durable.records import Lease, State
 from durable.verdicts import Fail, GiveBack, Hold, Retry
-
-
-def run_one(huey: BatonHuey) -> str | None:
-    """Lease and run the next task as a consumer does; its id, None when nothing is ready."""
-    lease = huey.store.claim(
-        "me", f"nonce-{run_one.__dict__.setdefault('n', 0)}", ("default",), 30_000
-    )
-    run_one.__dict__["n"] += 1
-    if not isinstance(lease, Lease):
-        return None
-    huey.attempt(lease).settle(huey.store)
-    return lease.id
-
-
-def drain(huey: BatonHuey) -> int:
-    done = 0
-    while run_one(huey):
-        done += 1
-    return done
+from tests.turns import drain, run_one
 
 
 def test_a_result_is_there_for_every_reader(huey: BatonHuey) -> None:
