@@ -118,6 +118,17 @@ def test_a_member_that_no_consumer_can_read_is_skipped(
     assert result.get() == [SKIPPED, 2]
 
 
+def test_a_claim_that_ends_a_chord_leaves_the_callback_to_its_own_queue(
+    huey: BatonHuey, number: Any, gather: Any
+) -> None:
+    callback = gather.s()
+    callback.queue = "gpu"
+    huey.enqueue(chord([number.s(1)], callback))
+    huey.store.client.hdel(huey.store._key("task:" + huey.pending()[0].id), "body")
+    assert run_one(huey) is None
+    assert huey.store.counts()[State.QUEUED] == 1
+
+
 def test_a_pipeline_is_one_member_and_the_end_of_it_counts(
     huey: BatonHuey, number: Any, gather: Any
 ) -> None:
