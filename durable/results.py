@@ -25,6 +25,10 @@ class BatonResult(Result):
             raise TaskFailed(value.metadata)
         return value
 
+    def _get(self, preserve: bool = False) -> Any:
+        """Reading removes nothing: a result is there for every reader, as long as records are kept."""
+        return super()._get(preserve or isinstance(self.huey.storage, LeaseStorage))
+
     @property
     def record(self) -> Record | None:
         """Where the task stands now; None in immediate mode, which keeps no records."""

@@ -99,8 +99,7 @@ class LeaseStorage(BaseStorage):
 
     def flush_queue(self) -> None:
         """Cancel every waiting task; running ones go on."""
-        for record in self.store.page(State.QUEUED, 1_000_000):
-            self.store.cancel(record.id)
+        self._cancel_all(State.QUEUED)
 
     # -- the schedule
 
@@ -125,8 +124,12 @@ class LeaseStorage(BaseStorage):
 
     def flush_schedule(self) -> None:
         """Cancel every task that waits for a time."""
-        for record in self.store.page(State.SCHEDULED, 1_000_000):
-            self.store.cancel(record.id)
+        self._cancel_all(State.SCHEDULED)
+
+    def _cancel_all(self, state: State) -> None:
+        while waiting := self.store.page(state, _LISTED):
+            for record in waiting:
+                self.store.cancel(record.id)
 
     # -- results and other data
 
@@ -212,7 +215,11 @@ class LeaseStorage(BaseStorage):
 
     def flush_results(self) -> None:
         """Refuse: results are records, and records are kept until they are pruned."""
-        raise NotImplementedError("results are part of the records; they are kept")
+        raise NotImplementedError("results are part of the records; they are kept until pruned")
+
+    def flush_all(self) -> None:
+        """Refuse, before anything is gone: finished work is kept; waiting work has flush_queue and flush_schedule."""
+        self.flush_results()
 
     def wait_result(
         self,

@@ -142,10 +142,19 @@ function step_chord(id, now, state, value)
   if redis.call('HLEN', chord .. ':values') == tonumber(redis.call('HGET', chord, 'size')) then fire_chord(chord, now) end
 end
 
--- Huey's own values (results of tasks that never ran, revocations, locks), and their names, so that they can be listed.
-local function put_value(key, value)
+-- A member that a person sends back before its chord is full: its place is open again.
+local function reopen_place(id)
+  local found = redis.call('HGET', P .. 'chords', id)
+  if not found then return end
+  local member = cjson.decode(found)
+  redis.call('HDEL', P .. 'chord:' .. member[1] .. ':values', member[2])
+end
+
+-- Huey's own values (results of tasks that never ran, revocations, locks), and their names with the ms at which a result
+-- came in, for retention; 0 for the others, which stay until somebody removes them.
+local function put_value(key, value, now)
   redis.call('SET', P .. 'kv:' .. key, value)
-  redis.call('ZADD', P .. 'kv', 0, key)
+  redis.call('ZADD', P .. 'kv', int(now), key)
   redis.call('PUBLISH', P .. 'done:' .. key, 'value')
 end
 

@@ -11,6 +11,8 @@ for _, state in ipairs({ 'succeeded', 'failed', 'cancelled' }) do
     removed[#removed + 1] = id
   end
 end
+local old = redis.call('ZRANGEBYSCORE', P .. 'kv', 1, int(now - tonumber(ARGV[1])), 'LIMIT', 0, limit)
+for _, key in ipairs(old) do drop_value(key) end -- results of tasks that never ran and have no record
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', P .. 'keys:age', '-inf', int(now - tonumber(ARGV[2])), 'LIMIT', 0, limit)) do
   local id = redis.call('HGET', P .. 'keys', name)
   if id and redis.call('EXISTS', task_key(id)) == 1 then

@@ -9,6 +9,7 @@ if state == 'held' or state == 'failed' or state == 'cancelled' then
   local attempt = redis.call('HGET', task_key(id), 'attempt') or 0
   redis.call('HDEL', task_key(id), 'result', 'finished_ms')
   redis.call('HSET', task_key(id), 'counted', 0, 'excused', attempt, 'outcome', '', 'reason', '')
+  reopen_place(id)
   to_ready(id, false)
   note('requeued', id, state)
 end

@@ -23,7 +23,7 @@ if ARGV[10] ~= '' then redis.call('HSET', key, 'session', ARGV[10]) end
 for n = 0, tonumber(ARGV[11]) - 1 do insert(12 + n * FIELDS, now) end
 local after = 12 + tonumber(ARGV[11]) * FIELDS
 local value, stored = ARGV[after], tonumber(ARGV[after + 1])
-for n = after + 2, after + 1 + 2 * stored, 2 do put_value(ARGV[n], ARGV[n + 1]) end
+for n = after + 2, after + 1 + 2 * stored, 2 do put_value(ARGV[n], ARGV[n + 1], now) end
 for n = after + 2 + 2 * stored, #ARGV do drop_value(ARGV[n]) end
 
 if state == 'scheduled' then

@@ -48,11 +48,10 @@ class ByHandStorage(LeaseStorage):
         read = self.client.smembers("read")
         return {k: v for k, v in super().result_items().items() if k.encode() not in read}
 
-    def pop_data(self, key: object) -> Any:
-        found = super().pop_data(key)
-        if found is not EmptyData and self.client.exists(self._key("task", key)):
-            self.client.sadd("read", self._name(key))  # Huey removes it here
-        return found
+    def mark_read(self, key: str) -> None:
+        """Huey removes what its handles have read."""
+        if super().peek_data(key) is not EmptyData:
+            self.client.sadd("read", key)
 
     @property
     def _counters(self) -> dict[str, str]:
@@ -63,6 +62,11 @@ class ByHandStorage(LeaseStorage):
         for name in super().result_items():
             self.delete_data(name)
             self.client.sadd("read", name)
+
+    def flush_all(self) -> None:
+        for flush in (self.flush_queue, self.flush_schedule, self.flush_results):
+            flush()
+        self.flush_counters()
 
 
 class ByHandHuey(BatonHuey):
@@ -106,4 +110,6 @@ class ByHandHuey(BatonHuey):
             record = self.store.record(key)
             if record is not None and record.state is State.CANCELLED:
                 return EmptyData
+            if peek:  # as our handles do
+                self.storage.mark_read(key)
         return super().get_raw(key, peek)

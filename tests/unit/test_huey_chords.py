@@ -167,6 +167,26 @@ def test_a_retried_member_counts_when_it_has_ended(huey: BatonHuey, gather: Any)
     assert result.get() == ["well"]
 
 
+def test_a_member_that_a_person_sends_back_in_time_gives_its_new_value(
+    huey: BatonHuey, gather: Any
+) -> None:
+    tries = []
+
+    @huey.task()
+    def mended() -> str:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ValueError("not yet")
+        return "well"
+
+    first, second = mended.s(), mended.s()
+    result = huey.enqueue(chord([first, second], gather))
+    run_one(huey)
+    huey.store.requeue(first.id)
+    assert drain(huey) == 3
+    assert result.get() == ["well", "well"]
+
+
 def test_a_group_and_a_chord_go_in_whole_or_not_at_all(
     huey: BatonHuey, number: Any, gather: Any
 ) -> None:

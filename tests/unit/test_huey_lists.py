@@ -1,5 +1,6 @@
 """What Huey lists: pending, scheduled, results; and values beside the records."""
 
+import pytest
 from huey.constants import EmptyData
 
 from durable.queue import BatonHuey
@@ -68,3 +69,18 @@ def test_one_queue_leaves_anothers_values_alone(huey: BatonHuey, fake_client: ob
     huey.put("a", 1)
     assert other.get("a") is None
     assert other.all_results() == {}
+
+
+def test_a_flush_of_everything_is_refused_before_anything_is_gone(huey: BatonHuey) -> None:
+    @huey.task()
+    def body() -> None:
+        return None
+
+    body()
+    body.schedule(delay=60)
+    with pytest.raises(NotImplementedError, match="kept"):
+        huey.flush()
+    assert (len(huey), huey.scheduled_count()) == (1, 1)
+    huey.storage.flush_queue()
+    huey.storage.flush_schedule()
+    assert (len(huey), huey.scheduled_count()) == (0, 0)

@@ -146,3 +146,26 @@ def test_the_rest_of_a_broken_pipeline_tells_its_readers(huey: BatonHuey) -> Non
     for result in results:
         with pytest.raises(TaskFailed, match="the first"):
             result.get(blocking=True, timeout=1)
+    first, *_, last = results
+    for _ in range(2):  # there for the next reader, too
+        with pytest.raises(TaskFailed, match="the first") as failed:
+            huey.result(last.id)
+        assert failed.value.task_id == first.id
+
+
+def test_the_results_of_a_broken_pipelines_rest_are_pruned_in_their_time(huey: BatonHuey) -> None:
+    @huey.task()
+    def broken() -> None:
+        raise ValueError("the first")
+
+    @huey.task()
+    def after(value: Any) -> Any:
+        return value
+
+    huey.put("a user's own", 1)
+    results = huey.enqueue(broken.s().then(after))
+    drain(huey)
+    huey.store.prune(60_000, 60_000)
+    assert list(results)[1].is_ready()
+    huey.store.prune(-1000, 60_000)
+    assert list(huey.all_results()) == ["a user's own"]
