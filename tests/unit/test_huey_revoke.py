@@ -1,6 +1,8 @@
 """Revoking, restoring, expiring and rescheduling, whatever state the task is in."""
 
 import datetime as dt
+import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -8,6 +10,15 @@ from durable.errors import TaskFailed
 from durable.queue import BatonHuey
 from durable.records import State
 from tests.turns import drain, run_one, take
+
+
+@pytest.fixture
+def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 def test_a_running_task_is_cancelled_by_its_revocation(huey: BatonHuey) -> None:
@@ -80,7 +91,7 @@ def test_a_task_class_may_be_revoked_and_restored(huey: BatonHuey) -> None:
 
 @pytest.mark.parametrize("utc", [True, False])
 def test_a_task_that_was_not_started_in_time_expires(
-    huey: BatonHuey, fake_client: object, utc: bool
+    in_tokyo: None, fake_client: object, utc: bool
 ) -> None:
     own = BatonHuey("other", client=fake_client, utc=utc)
 
@@ -126,7 +137,8 @@ def test_a_handle_made_from_an_id_can_reschedule(huey: BatonHuey) -> None:
     assert found.get() == 5
 
 
-def test_local_times_are_local(huey: BatonHuey, fake_client: object) -> None:
+@pytest.mark.usefixtures("in_tokyo")
+def test_local_times_are_local(fake_client: object) -> None:
     own = BatonHuey("other", client=fake_client, utc=False)
 
     @own.task()
@@ -136,3 +148,6 @@ def test_local_times_are_local(huey: BatonHuey, fake_client: object) -> None:
     eta = dt.datetime.now() + dt.timedelta(hours=1)
     result = body.schedule(eta=eta)
     assert result.record.due_ms == int(eta.timestamp() * 1000)
+    assert drain(own) == 0
+    body.schedule(delay=-1)
+    assert drain(own) == 1
