@@ -1,0 +1,43 @@
+"""Baton: the consumer that `app.py consumer N` runs, without its Claude tasks. Logs as it does there."""
+
+import logging
+import os
+from pathlib import Path
+
+from consumers.consumer import LeaseConsumer
+from consumers.heartbeat import Heartbeat
+from durable.connect import connect
+from durable.queue import BatonHuey
+from durable.store import LeaseStore
+
+huey = noop = address = None
+
+
+def open(url, mark):
+    global huey, noop, address
+    address = url
+    huey = BatonHuey("bench", url=url)
+
+    def noop_body():
+        mark()
+
+    noop = huey.task(name="noop")(noop_body)
+
+
+def enqueue(n):
+    for _ in range(n):
+        noop()
+
+
+def enqueue_batch(n):
+    huey.store.submit([huey.serialize_task(noop.s()).submission for _ in range(n)])
+
+
+def work():
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("huey").setLevel(logging.CRITICAL)  # as consumers.consumer.run does
+    beats = LeaseStore(connect(address, retries=0), huey.store.prefix)
+    heartbeat = Heartbeat(beats, f"bench:{os.getpid()}")
+    heartbeat.start()
+    LeaseConsumer(huey, heartbeat, ("default",), Path("/nonexistent/stopping")).run()
+
