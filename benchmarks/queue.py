@@ -17,6 +17,7 @@ sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p or ".").resolve
 
 import argparse  # noqa: E402  # after the path is set
 import contextlib  # noqa: E402
+import signal  # noqa: E402
 import statistics  # noqa: E402
 import tempfile  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
@@ -40,6 +41,7 @@ Figures = dict[str, float]
 
 def main() -> None:
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through every `finally`
     with _folder(options.environments) as folder:
         found = peers(folder, options.only)
         print(f"{server.find_binary().label}, appendonly yes, appendfsync {options.fsync}", flush=True)

@@ -2,7 +2,9 @@
 
 import asyncio
 
-from saq import Queue, Worker
+from redis.asyncio import Redis
+from saq import Worker
+from saq.queue.redis import RedisQueue
 
 loop = asyncio.new_event_loop()
 queue = body = None
@@ -16,7 +18,7 @@ def open(url, mark):
     global queue, body
     body = mark
     asyncio.set_event_loop(loop)
-    queue = Queue.from_url(url)
+    queue = RedisQueue(Redis.from_url(url))  # its own from_url knows no socket
 
 
 def enqueue(n):
