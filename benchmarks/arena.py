@@ -38,9 +38,7 @@ def private_server(folder: Path, fsync: str) -> Iterator[str]:
     file = server.prepare(folder, socket, server.find_binary())
     file.write_text(file.read_text().replace("appendfsync always", f"appendfsync {fsync}"))
     with (folder / "server.log").open("ab") as log:
-        process = subprocess.Popen(
-            [server.find_binary().path, str(file)], stdout=log, stderr=log
-        )
+        process = subprocess.Popen([server.find_binary().path, str(file)], stdout=log, stderr=log)
     try:
         wait_for(lambda: server.answers(socket), 20, "the server answers")
         yield f"unix://{socket}"
@@ -65,9 +63,10 @@ class Arena:
     @contextlib.contextmanager
     def of(cls, peer: Peer, fsync: str) -> Iterator[Arena]:
         """An arena from the start of its server to the end of all its processes."""
-        with tempfile.TemporaryDirectory(prefix="bq-") as name, private_server(
-            Path(name), fsync
-        ) as url:
+        with (
+            tempfile.TemporaryDirectory(prefix="bq-") as name,
+            private_server(Path(name), fsync) as url,
+        ):
             arena = cls(peer, Path(name), url)
             try:
                 yield arena

@@ -1,6 +1,6 @@
 """One process of a queue under test: its client or its worker. Started by benchmarks/queue.py only.
 
-`python -P drive.py PEER_FILE client|worker URL BOARD SLOT [FLAVOUR]`. A peer file has `open(url, mark)`, `enqueue(n)`,
+`python -P drive.py PEER_FILE client|worker URL BOARD SLOT [FLAVOUR]`. A peer has `connect(url, mark)`, `enqueue(n)`,
 `work()`, and where its library knows batches `enqueue_batch(n)`; the task's body is `mark` and nothing else.
 Imports nothing but the standard library: it runs in the environment of the peer.
 """
@@ -50,7 +50,8 @@ class Board:
 def load(path: str) -> Any:
     """The peer's file as the module `peer`, so that a library finds the task by that name."""
     spec = importlib.util.spec_from_file_location("peer", path)
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["peer"] = module
     spec.loader.exec_module(module)
@@ -98,14 +99,12 @@ def _latencies(peer: Any, board: Board, n: int, within_s: float = 15.0) -> list[
     return found
 
 
-def main(
-    file: str, role: str, url: str, board_path: str, slot: str, flavour: str = ""
-) -> None:
+def main(file: str, role: str, url: str, board_path: str, slot: str, flavour: str = "") -> None:
     board, number = Board(board_path), int(slot)
     peer = load(file)
     if flavour:
         peer.flavour = flavour
-    peer.open(url, lambda: board.mark(number))
+    peer.connect(url, lambda: board.mark(number))
     if role == "client":
         client(peer, board)
     else:

@@ -27,7 +27,9 @@ _INSTALLED = (
 
 def peers(folder: Path, wanted: list[str]) -> list[Peer]:
     """The queues whose label has one of the wanted words (all, without any); says what cannot be installed."""
-    found = [Peer(label, f, sys.executable, flavour) for label, f, flavour in _OWN if _is(label, wanted)]
+    found = [
+        Peer(label, f, sys.executable, flavour) for label, f, flavour in _OWN if _is(label, wanted)
+    ]
     for label, file, flavour in _INSTALLED:
         python = _environment(folder, file.removesuffix(".py")) if _is(label, wanted) else None
         if python:

@@ -44,9 +44,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through every `finally`
     with _folder(options.environments) as folder:
         found = peers(folder, options.only)
-        print(f"{server.find_binary().label}, appendonly yes, appendfsync {options.fsync}", flush=True)
+        print(
+            f"{server.find_binary().label}, appendonly yes, appendfsync {options.fsync}", flush=True
+        )
         rounds = [_round(found, options) for _ in range(options.rounds)]
-    _print_table(found, rounds, [k for k in _COLUMNS] + _depth_columns(options))
+    _print_table(found, rounds, [*_COLUMNS, *_depth_columns(options)])
 
 
 def _options() -> argparse.Namespace:
@@ -148,7 +150,9 @@ def _print_table(found: list[Peer], rounds: list[dict[str, Figures]], columns: l
     print("| queue | " + " | ".join(_column(c)[0] for c in columns) + " |")
     print("|---|" + "--:|" * len(columns))
     for peer in found:
-        cells = [_cell(c, [r[peer.label][c] for r in rounds if c in r[peer.label]]) for c in columns]
+        cells = [
+            _cell(c, [r[peer.label][c] for r in rounds if c in r[peer.label]]) for c in columns
+        ]
         print(f"| {peer.label} | " + " | ".join(cells) + " |")
 
 

@@ -6,14 +6,15 @@ from pathlib import Path
 
 from consumers.consumer import LeaseConsumer
 from consumers.heartbeat import Heartbeat
-from durable.connect import connect
+from durable.connect import connect as client_of
 from durable.queue import BatonHuey
 from durable.store import LeaseStore
+from settings import load
 
 huey = noop = address = None
 
 
-def open(url, mark):
+def connect(url, mark):
     global huey, noop, address
     address = url
     huey = BatonHuey("bench", url=url)
@@ -34,10 +35,16 @@ def enqueue_batch(n):
 
 
 def work():
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
     logging.getLogger("huey").setLevel(logging.CRITICAL)  # as consumers.consumer.run does
-    beats = LeaseStore(connect(address, retries=0), huey.store.prefix)
+    beats = LeaseStore(client_of(address, retries=0), huey.store.prefix)
     heartbeat = Heartbeat(beats, f"bench:{os.getpid()}")
     heartbeat.start()
-    LeaseConsumer(huey, heartbeat, ("default",), Path("/nonexistent/stopping")).run()
+    LeaseConsumer(huey, heartbeat, _settings(), "1").run()
 
+
+def _settings():
+    Path("baton.yaml").write_text(f"redis: {address}\nconsumers: 1\n")
+    return load(environ=dict(os.environ, BATON_CONFIG="baton.yaml", BATON_VAR="var"))

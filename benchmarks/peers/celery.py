@@ -5,7 +5,7 @@ from celery import Celery
 app = noop = None
 
 
-def open(url, mark):
+def connect(url, mark):
     global app, noop
     address = url.replace("unix://", "redis+socket://")
     app = Celery("bench", broker=address)

@@ -8,7 +8,7 @@ from dramatiq.brokers.redis import RedisBroker
 broker = noop = None
 
 
-def open(url, mark):
+def connect(url, mark):
     global broker, noop
     broker = RedisBroker(url=url)
     dramatiq.set_broker(broker)

@@ -8,7 +8,7 @@ flavour = "RedisHuey"
 queue = noop = None
 
 
-def open(url, mark):
+def connect(url, mark):
     global queue, noop
     queue = getattr(library, flavour)("bench", url=url)
 

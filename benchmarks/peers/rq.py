@@ -11,7 +11,7 @@ def noop():
     mark_body()
 
 
-def open(url, mark):
+def connect(url, mark):
     global queue, mark_body
     mark_body = mark
     queue = rq.Queue("bench", connection=redis.Redis.from_url(url))

@@ -14,7 +14,7 @@ async def noop(context):
     body()
 
 
-def open(url, mark):
+def connect(url, mark):
     global queue, body
     body = mark
     asyncio.set_event_loop(loop)

@@ -10,7 +10,7 @@ broker = noop = None
 started = False
 
 
-def open(url, mark):
+def connect(url, mark):
     global broker, noop
     asyncio.set_event_loop(loop)
     broker = RedisStreamBroker(url)
