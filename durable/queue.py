@@ -189,11 +189,19 @@ class BatonHuey(Huey):
             if running is not None:
                 running.after_body = True
 
+    def is_revoked(self, task: Any, timestamp: Any = None, peek: bool = True) -> bool:
+        """As Huey's; the claim has already looked for the task in hand, and mostly there is nothing."""
+        running = effects.current()
+        if running and not running.lease.revoked and getattr(task, "id", "") == running.lease.id:
+            return False
+        return bool(super().is_revoked(task, timestamp, peek))
+
     def delete(self, key: str) -> bool:
         """Remove a value; Huey's tidying up after a body waits for settle, or Redis could undo the body."""
         running = effects.current()
         if running is not None and running.after_body:
-            running.tidy.append(key)
+            if key != f"r:{running.lease.id}":  # settle does that one itself
+                running.tidy.append(key)
             return True
         return bool(super().delete(key))
 

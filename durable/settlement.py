@@ -5,7 +5,7 @@ from __future__ import annotations
 from huey import signals
 
 from durable.effects import Effects
-from durable.records import Lease, State
+from durable.records import Claim, Lease, State
 from durable.store import LeaseStore
 from durable.verdicts import VERDICTS, Hold
 
@@ -24,9 +24,12 @@ class Settlement:
         said = self.effects.exception if self.effects else None
         return None if said is None or isinstance(said, VERDICTS) else said
 
-    def settle(self, store: LeaseStore) -> bool:
-        """Write it; False when the lease was lost. Raises redis.RedisError when the server is away."""
-        written = self._release(store) if self.state is None else self._end(store, self.state)
+    def settle(self, store: LeaseStore, then: Claim | None = None) -> bool:
+        """Write it; False when the lease was lost. Raises redis.RedisError when the server is away.
+
+        `then` is claimed in the same round trip, unless this is a release: then it stays unanswered.
+        """
+        written = self._release(store) if self.state is None else self._end(store, self.state, then)
         if written and self.effects and self.effects.tidy:
             store.forget(self.effects.tidy)
         return written
@@ -43,9 +46,11 @@ class Settlement:
             session=effects.session if effects else "",
         )
 
-    def _end(self, store: LeaseStore, state: State) -> bool:
+    def _end(self, store: LeaseStore, state: State, then: Claim | None) -> bool:
         if self.effects is None:
-            return store.settle(self.lease, state, outcome=self.outcome, reason=self.reason)
+            return store.settle(
+                self.lease, state, outcome=self.outcome, reason=self.reason, then=then
+            )
         retry = state is State.SCHEDULED
         return store.settle(
             self.lease,
@@ -58,6 +63,7 @@ class Settlement:
             cost_usd=self.effects.cost_usd,
             session=self.effects.session,
             follow=self.effects.follow,
+            then=then,
         )
 
 
