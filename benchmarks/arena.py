@@ -157,7 +157,7 @@ class Arena:
         for worker in self._workers:
             os.killpg(worker.pid, which)
 
-    def drain(self, number: int, within_s: float = 60.0) -> float:
+    def drain(self, number: int, within_s: float = 15.0) -> float:
         """Let the stopped workers go until `number` more tasks have run, or time is up: tasks a second."""
         before, begun = self.board.count(), time.monotonic_ns()
         until = time.monotonic() + within_s

@@ -78,7 +78,6 @@ while not paused do
     local token = redis.call('HINCRBY', P .. 'counters', 'token', 1)
     redis.call('HSET', task_key(id), 'state', 'running', 'owner', owner, 'token', token, 'attempt', attempt + 1,
       'started_ms', int(now))
-    redis.call('ZADD', P .. 'ids', 0, id)
     redis.call('ZADD', P .. 'leases', int(now + lease_ms), id)
     redis.call('HSET', P .. 'owner:' .. owner, 'nonce', nonce, 'id', id, 'token', token)
     redis.call('PEXPIRE', P .. 'owner:' .. owner, 86400000)
