@@ -23,7 +23,7 @@ from durable import dataset, identity
 from durable.connect import connect, hide_password
 from durable.errors import ServerError
 from durable.queue import BatonHuey
-from durable.records import Lease, State
+from durable.records import Claim, Lease, State
 from durable.settlement import Settlement
 from durable.store import LeaseStore
 
@@ -64,44 +64,71 @@ class LeaseWorker(Worker):
             self.stop_flag.wait(_STOPPING_LOOK_S)
             return
         try:
-            found = self.huey.store.claim(self.owner, self._nonce, self.queues, LEASE_MS)
-            self._failures = 0
-            if isinstance(found, tuple):
-                self._wait(found[0])
-                return
+            found = self._found(
+                self.huey.store.claim(self.owner, self._nonce, self.queues, LEASE_MS)
+            )
         except redis.RedisError as error:
             self._back_off("Redis does not answer, so nothing is claimed", error)
             return
-        self._nonce = uuid.uuid4().hex  # the next claim is another one
-        self._attempt(found)
+        while isinstance(found, Lease):
+            if self._ending():
+                self._give_back(found)
+                return
+            found = self._attempt(found)
+        if found is not None and not self._ending():
+            self._wait(found[0])
+
+    def _ending(self) -> bool:
+        return self.stop_flag.is_set() or self.stopping.exists()
+
+    def _found(self, answer: Lease | tuple[int, bool] | None) -> Lease | tuple[int, bool] | None:
+        """What a claim answered; after a lease, the next claim is another one."""
+        self._failures = 0
+        if isinstance(answer, Lease):
+            self._nonce = uuid.uuid4().hex
+        return answer
+
+    def _give_back(self, lease: Lease) -> None:
+        """A lease that came with the end of the task before it, when the consumer is to stop."""
+        try:
+            self.huey.store.release(
+                lease.id, lease.token, outcome="interrupted", reason="the consumer was stopped"
+            )
+        except redis.RedisError as error:
+            log.warning("task %s: not given back (%s); it runs again later", lease.id, error)
 
     def _wait(self, due_in_ms: int) -> None:
         """Until somebody marks a queue, a task is due, or five seconds are over."""
         seconds = _BLOCK_S if due_in_ms < 0 else min(_BLOCK_S, due_in_ms / 1000 + 0.001)
-        self.huey.store.wait_for_work(self.queues, self.owner, seconds)
+        try:
+            self.huey.store.wait_for_work(self.queues, self.owner, seconds)
+        except redis.RedisError as error:
+            self._back_off("Redis does not answer, so nothing is claimed", error)
 
-    def _attempt(self, lease: Lease) -> None:
+    def _attempt(self, lease: Lease) -> Lease | tuple[int, bool] | None:
+        """Run it and write its end; what the claim that travelled with that has found."""
         self.heartbeat.hold(lease)
         log.info("task %s: attempt %d of %s", lease.id, lease.attempt, lease.name or "a message")
         try:
             settlement = self.huey.attempt(lease)
             if settlement.surprise:
                 log.error("task %s: its code raised", lease.id, exc_info=settlement.surprise)
-            self._settle(settlement)
+            return self._settle(settlement)
         except (
             Exception
         ) as error:  # a mistake of ours must neither kill the worker nor lose the task
             log.exception("task %s: its end cannot be written as it is", lease.id)
-            self._settle(Settlement(lease, State.FAILED, "crashed", ascii(error)))
+            return self._settle(Settlement(lease, State.FAILED, "crashed", ascii(error)))
         finally:
             self.heartbeat.let_go(lease)
 
-    def _settle(self, settlement: Settlement) -> None:
-        """Write the end of the attempt; the lease is beaten for until that is done."""
+    def _settle(self, settlement: Settlement) -> Lease | tuple[int, bool] | None:
+        """Write the end of the attempt and claim the next; the lease is beaten for until that is done."""
         lease = settlement.lease
         while True:
+            then = None if self._ending() else self._claim()
             try:
-                written = settlement.settle(self.huey.store)
+                written = settlement.settle(self.huey.store, then)
                 break
             except redis.RedisError as error:
                 self._back_off(f"Redis does not answer, so the end of task {lease.id} waits", error)
@@ -110,7 +137,7 @@ class LeaseWorker(Worker):
                         "task %s: stopping before its end could be written; it will run again",
                         lease.id,
                     )
-                    return
+                    return None
         if written:
             reason = f" ({settlement.reason})" if settlement.reason else ""
             log.info(
@@ -118,6 +145,10 @@ class LeaseWorker(Worker):
             )
         else:
             log.warning("task %s: the lease was lost; this attempt's end is refused", lease.id)
+        return self._found(then.found) if then else None
+
+    def _claim(self) -> Claim:
+        return Claim(owner=self.owner, nonce=self._nonce, queues=self.queues, lease_ms=LEASE_MS)
 
     def _back_off(self, what: str, error: Exception) -> None:
         self._failures += 1

@@ -251,11 +251,19 @@ class BatonHuey(Huey):
         finally:
             running.in_body, running.after_body = False, True
 
+    def is_revoked(self, task: Any, timestamp: Any = None, peek: bool = True) -> bool:
+        """As Huey's; the claim has already looked for the task in hand, and mostly there is nothing."""
+        running = effects.current()
+        if running and not running.lease.revoked and getattr(task, "id", "") == running.lease.id:
+            return False
+        return bool(super().is_revoked(task, timestamp, peek))
+
     def delete(self, key: str) -> bool:
         """Remove a value; Huey's tidying up around a body waits for settle, or a crash would undo half of it."""
         running = effects.current()
         if running is not None and not running.in_body:
-            running.tidy.append(key)
+            if key != f"r:{running.lease.id}":  # settle does that one itself
+                running.tidy.append(key)
             return True
         return bool(super().delete(key))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -153,6 +153,20 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     settled_token: int = (
         0  # of the last attempt whose end was written; an earlier run with another was not
     )
+    revoked: bool = True  # there may be a revocation of it or of its name: worth a look
+
+
+class Claim(msgspec.Struct, kw_only=True):
+    """A claim that travels with a settle: what is asked, and in `found` what the server answered.
+
+    `found` is a lease, or (ms until something is due or -1, whether the gate keeps work back).
+    """
+
+    owner: str
+    nonce: str
+    queues: Sequence[str]
+    lease_ms: int
+    found: Lease | tuple[int, bool] | None = None
 
 
 class GateEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from huey import signals
 
 from durable.effects import Effects
-from durable.records import Lease, State
+from durable.records import Claim, Lease, State
 from durable.store import LeaseStore
 from durable.verdicts import VERDICTS, Hold
 
@@ -24,12 +24,13 @@ class Settlement:
         said = self.effects.exception if self.effects else None
         return None if said is None or isinstance(said, VERDICTS) else said
 
-    def settle(self, store: LeaseStore) -> bool:
+    def settle(self, store: LeaseStore, then: Claim | None = None) -> bool:
         """Write it, then tell the receivers of signals; False, and silence, when the lease was lost.
 
+        `then` is claimed in the same round trip, unless this is a release: then it stays unanswered.
         Raises redis.RedisError when the server is away.
         """
-        written = self._release(store) if self.state is None else self._end(store, self.state)
+        written = self._release(store) if self.state is None else self._end(store, self.state, then)
         if written and self.effects:
             self.effects.announce()
         return written
@@ -46,9 +47,11 @@ class Settlement:
             session=effects.session if effects else "",
         )
 
-    def _end(self, store: LeaseStore, state: State) -> bool:
+    def _end(self, store: LeaseStore, state: State, then: Claim | None) -> bool:
         if self.effects is None:
-            return store.settle(self.lease, state, outcome=self.outcome, reason=self.reason)
+            return store.settle(
+                self.lease, state, outcome=self.outcome, reason=self.reason, then=then
+            )
         retry = state is State.SCHEDULED
         return store.settle(
             self.lease,
@@ -64,6 +67,7 @@ class Settlement:
             member_value=b"" if retry else self.effects.member_value,
             values=self.effects.values,
             forget=self.effects.tidy,
+            then=then,
         )
 
 

@@ -14,6 +14,7 @@ from durable.errors import CursorMovedError, NoSuchTaskError
 from durable.records import (
     FINAL,
     Chord,
+    Claim,
     Cursor,
     GateEntry,
     Lease,
@@ -46,12 +47,27 @@ class LeaseStore:
         self.prefix = prefix
         self._scripts: dict[str, Any] = {}
 
-    def _run(self, script: str, *args: object) -> Any:
+    def _script(self, name: str) -> Any:
         if not self._scripts:
             self._scripts = {
                 name: self.client.register_script(text) for name, text in _script_texts().items()
             }
-        return self._scripts[script](keys=[self.prefix], args=list(args))
+        return self._scripts[name]
+
+    def _run(self, script: str, *args: object) -> Any:
+        return self._script(script)(keys=[self.prefix], args=list(args))
+
+    def _run_both(self, *calls: tuple[str, Sequence[object]]) -> list[Any]:
+        """Several scripts in one round trip, one after the other; the server may run others' between them."""
+        pipe: Any = self.client.pipeline(transaction=False)
+        for script, args in calls:
+            pipe.evalsha(self._script(script).sha, 1, self.prefix, *args)
+        try:
+            answers: list[Any] = pipe.execute()
+        except redis.exceptions.NoScriptError:
+            # SCRIPT FLUSH or a new server; what was done already is harmless twice
+            answers = [self._run(script, *args) for script, args in calls]
+        return answers
 
     def _key(self, name: str) -> str:
         return self.prefix + name
@@ -102,21 +118,8 @@ class LeaseStore:
         self, owner: str, nonce: str, queues: Sequence[str], lease_ms: int
     ) -> Lease | tuple[int, bool]:
         """A lease on the best task, or (ms until something is due or -1, whether the gate keeps work back)."""
-        answer = self._run("claim", owner, nonce, lease_ms, STARTS_CAP, *queues)
-        if answer[0] == b"none":
-            return int(answer[1]), answer[2] == 1
-        return Lease(
-            id=answer[1].decode(),
-            token=int(answer[2]),
-            attempt=int(answer[3]),
-            counted=int(answer[4]),
-            body=answer[5],
-            kind=answer[6].decode(),
-            source=answer[7].decode(),
-            name=answer[8].decode(),
-            queue=answer[9].decode(),
-            settled_token=int(answer[10]),
-        )
+        claim = Claim(owner=owner, nonce=nonce, queues=queues, lease_ms=lease_ms)
+        return _claimed(self._run("claim", *_claim_args(claim)))
 
     def wait_for_work(self, queues: Sequence[str], owner: str, timeout_s: float) -> None:
         """Block until somebody marks one of the queues or nudges the owner, or for `timeout_s`.
@@ -162,10 +165,12 @@ class LeaseStore:
         member_value: bytes = b"",
         values: Mapping[str, bytes] | None = None,
         forget: Sequence[str] = (),
+        then: Claim | None = None,
     ) -> bool:
         """End the attempt; `state` SCHEDULED is a retry. False when the lease is no longer ours.
 
         `member_value` is what a chord gets of the task; `values` are stored and `forget` removed as Huey's own.
+        `then` is a claim for the same trip to the server; its answer is left in it.
         """
         args: list[object] = [lease.id, lease.token, state.value, outcome, reason, result]
         args += [retry_ms, body, cost_usd, session, len(follow)]
@@ -174,7 +179,12 @@ class LeaseStore:
         args += [member_value, len(values or {})]
         for pair in (values or {}).items():
             args.extend(pair)
-        return bool(self._run("settle", *args, *forget)[0] == b"ok")
+        args.extend(forget)
+        if then is None:
+            return bool(self._run("settle", *args)[0] == b"ok")
+        settled, claimed = self._run_both(("settle", args), ("claim", _claim_args(then)))
+        then.found = _claimed(claimed)
+        return bool(settled[0] == b"ok")
 
     def release(
         self,
@@ -394,6 +404,28 @@ class LeaseStore:
         """The server's clock, ms since 1970: the only one that the queue goes by."""
         seconds, micros = self.client.time()
         return int(seconds) * 1000 + int(micros) // 1000
+
+
+def _claim_args(claim: Claim) -> list[object]:
+    return [claim.owner, claim.nonce, claim.lease_ms, STARTS_CAP, *claim.queues]
+
+
+def _claimed(answer: list[Any]) -> Lease | tuple[int, bool]:
+    if answer[0] == b"none":
+        return int(answer[1]), answer[2] == 1
+    return Lease(
+        id=answer[1].decode(),
+        token=int(answer[2]),
+        attempt=int(answer[3]),
+        counted=int(answer[4]),
+        body=answer[5],
+        kind=answer[6].decode(),
+        source=answer[7].decode(),
+        name=answer[8].decode(),
+        queue=answer[9].decode(),
+        settled_token=int(answer[10]),
+        revoked=answer[11] != 0,
+    )
 
 
 def _submission_args(task: Submission) -> Iterable[object]:

@@ -1,6 +1,7 @@
 -- claim: the best task that this owner may run, with a lease on it.
 -- ARGV: owner, nonce, lease ms, most starts without an end, then the queue names.
--- Answers {'lease', id, token, attempt, counted, body, kind, source, name, queue, token of the last settle}
+-- Answers {'lease', id, token, attempt, counted, body, kind, source, name, queue, token of the last settle,
+-- how many of Huey's revocations there are, of the task or of its name}
 -- or {'none', ms until the next scheduled task (-1: none), 1 when the gate keeps something back}.
 -- The same nonce answers the same lease while it is held: a lost reply costs nothing.
 local owner, nonce, lease_ms, cap = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -10,7 +11,7 @@ local function lease_of(id)
   local r = redis.call('HMGET', task_key(id), 'token', 'attempt', 'counted', 'body', 'kind', 'source', 'name', 'queue',
     'settled_token')
   return { 'lease', id, r[1], r[2], r[3] or '0', r[4] or '', r[5] or 'python', r[6] or '', r[7] or '', r[8] or 'default',
-    r[9] or '0' }
+    r[9] or '0', redis.call('EXISTS', P .. 'kv:r:' .. id, P .. 'kv:rt:' .. (r[7] or '')) }
 end
 
 local last = redis.call('HMGET', P .. 'owner:' .. owner, 'nonce', 'id', 'token')
@@ -77,7 +78,6 @@ while not paused do
     local token = redis.call('HINCRBY', P .. 'counters', 'token', 1)
     redis.call('HSET', task_key(id), 'state', 'running', 'owner', owner, 'token', token, 'attempt', attempt + 1,
       'started_ms', int(now))
-    redis.call('ZADD', P .. 'ids', 0, id)
     redis.call('ZADD', P .. 'leases', int(now + lease_ms), id)
     redis.call('HSET', P .. 'owner:' .. owner, 'nonce', nonce, 'id', id, 'token', token)
     redis.call('PEXPIRE', P .. 'owner:' .. owner, 86400000)

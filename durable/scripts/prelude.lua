@@ -36,8 +36,9 @@ local function put_scheduled(id, queue, due)
   wake(queue)
 end
 
+-- Cutting the stream costs more than adding to it, so reap does that, every few seconds.
 local function note(event, id, detail)
-  redis.call('XADD', P .. 'events', 'MAXLEN', '~', 10000, '*', 'event', event, 'id', id, 'detail', detail or '')
+  redis.call('XADD', P .. 'events', '*', 'event', event, 'id', id, 'detail', detail or '')
 end
 
 -- queue, kind, priority of a record; defaults for one that a hand wrote without them

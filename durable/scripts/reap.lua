@@ -23,4 +23,5 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', now, 'LIM
     answer[#answer + 1] = 'requeued'
   end
 end
+redis.call('XTRIM', P .. 'events', 'MAXLEN', '~', 10000) -- of what note adds
 return answer

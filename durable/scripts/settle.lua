@@ -15,6 +15,7 @@ end
 
 local now = now_ms()
 drop_lease(id)
+drop_value('r:' .. id) -- as Huey does at the end of a body: a revocation is for once
 redis.call('HSET', key, 'settled_token', token, 'settled_state', state)
 add_cost(id, now, ARGV[9])
 if ARGV[6] ~= '' then redis.call('HSET', key, 'result', ARGV[6]) end

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from durable.errors import CursorMovedError, NoSuchTaskError
-from durable.records import MOVES, Cursor, Lease, State, Submission
+from durable.records import MOVES, Claim, Cursor, Lease, State, Submission
 from durable.store import STARTS_CAP, LeaseStore
 
 QUEUES = ("default",)
@@ -161,6 +161,29 @@ def test_a_settle_that_is_repeated_gets_the_same_answer(store: LeaseStore) -> No
     assert state(store, "a") is State.SUCCEEDED
     assert store.result("a") == b"1"
     assert store.counts()[State.QUEUED] == 1
+
+
+def test_the_end_of_a_task_brings_the_next_lease(store: LeaseStore) -> None:
+    store.submit([Submission(id="a", body=b"{}"), Submission(id="b", body=b"{}")])
+    first = store.claim("me", "n1", ["default"], 30_000)
+    assert isinstance(first, Lease)
+    then = Claim(owner="me", nonce="n2", queues=["default"], lease_ms=30_000)
+    assert store.settle(first, State.SUCCEEDED, outcome="succeeded", then=then)
+    assert isinstance(then.found, Lease)
+    assert then.found.id == "b"
+    again = Claim(owner="me", nonce="n2", queues=["default"], lease_ms=30_000)
+    assert store.settle(first, State.SUCCEEDED, outcome="succeeded", then=again)
+    assert again.found == then.found  # the reply was lost: the same answers
+
+
+def test_the_next_lease_survives_a_script_flush(store: LeaseStore) -> None:
+    store.submit([Submission(id="a", body=b"{}"), Submission(id="b", body=b"{}")])
+    first = store.claim("me", "n1", ["default"], 30_000)
+    assert isinstance(first, Lease)
+    store.client.script_flush()
+    then = Claim(owner="me", nonce="n2", queues=["default"], lease_ms=30_000)
+    assert store.settle(first, State.SUCCEEDED, outcome="succeeded", then=then)
+    assert isinstance(then.found, Lease)
 
 
 def test_the_result_of_a_stale_owner_is_refused(store: LeaseStore) -> None:
