@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import redis
 from huey.consumer import Consumer, Scheduler, Worker
 
-from consumers.heartbeat import LEASE_MS, Heartbeat
+from consumers.heartbeat import Heartbeat
+from consumers.times import GRACE_MS, LEASE_MS, REAP_S
 from durable import identity
 from durable.connect import connect
 from durable.queue import BatonHuey
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GRACE_MS = 15_000
-REAP_S = 5.0
 _BLOCK_S = 5.0  # nobody waits longer than this on a marker that may be lost
 _RECONNECT_CAP_S = 5.0
 _COMPLAIN_EVERY_S = 60.0
