@@ -12,6 +12,8 @@ from typing import Any
 _CHUNK = 65_536
 #: Requests that change something, ours and plain Huey's: a lost reply to a question harms nobody.
 _DEEDS = (b"EVALSHA", b"LPUSH", b"ZADD", b"BRPOP")
+#: Bytes into a request by which its name is over; further on it may be the text of a script.
+_NAME_ENDS = 24
 
 
 class _Pair:
@@ -99,7 +101,7 @@ class Proxy:
     async def _requests(self, pair: _Pair, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(OSError):
             while chunk := await reader.read(_CHUNK):
-                pair.deed = any(word in chunk for word in _DEEDS)
+                pair.deed = any(word in chunk[:_NAME_ENDS] for word in _DEEDS)
                 pair.server.write(chunk)
                 await pair.server.drain()
         pair.close()
