@@ -43,10 +43,20 @@ def _tasks(store: LeaseStore) -> dict[str, Fact]:
     ids = [key.decode()[len(head) :] for key in store.client.scan_iter(_glob(head), _PAGE)]
     found = {}
     for start in range(0, len(ids), _PAGE):
-        for record in store.records(ids[start : start + _PAGE]):
+        page = ids[start : start + _PAGE]
+        for record, token in zip(store.records(page), _settled_tokens(store, page), strict=True):
             if record:
-                found[record.id] = Fact(record.state, record.key, record.attempt, record.counted)
+                about = (record.state, record.key, record.attempt, record.counted)
+                found[record.id] = Fact(*about, token)
     return found
+
+
+def _settled_tokens(store: LeaseStore, ids: list[str]) -> list[int]:
+    """Whose word the end of each task is."""
+    pipe = store.client.pipeline(transaction=False)
+    for task_id in ids:
+        pipe.hget(f"{store.prefix}task:{task_id}", "settled_token")
+    return [int(token or 0) for token in pipe.execute()]
 
 
 def _glob(head: str) -> str:

@@ -15,7 +15,7 @@ DECK = {
     "kill consumer": 9,
     "kill producer": 3,
     "stop consumer": 2,
-    "stop consumer past its lease": 1,
+    "stop consumer past its lease": 2,
     "stop producer": 1,
     "interrupt consumer": 2,
     "interrupt producer": 1,

@@ -18,6 +18,7 @@ class Fact(msgspec.Struct, frozen=True):
     key: str = ""
     attempt: int = 0
     counted: int = 0
+    settled_token: int = 0
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +45,8 @@ class Row(msgspec.Struct, frozen=True):
 
 
 SUCCEEDED = "succeeded"
+#: A run is called `attempt.token` where there are leases.
+_TOKEN_AFTER = "."
 _FINAL = (SUCCEEDED, "failed", "cancelled")
 LOST, TWICE, OVERLAP = "lost", "settled twice", "two live at once"
 KEYS, CURSORS, STATES = "in twice, or not in", "cursor out of step", "other end than success"
@@ -106,15 +109,16 @@ def _promised_keys(evidence: Evidence) -> set[str]:
 
 
 def _lost(evidence: Evidence, ended: Counter[str]) -> Iterable[str]:
-    """Promised, and nowhere at an end; or said to have succeeded, and no body ever ended."""
+    """Promised, and nowhere at an end; or settled as a success by a run whose body never ended."""
     promised = _promised_ids(evidence)
     if evidence.tasks is None:
         return (task for task in promised if not ended[task])
     known = evidence.tasks
-    done = {task for task, fact in known.items() if fact.state == SUCCEEDED}
+    wins = {(i, str(fact.settled_token)) for i, fact in known.items() if fact.state == SUCCEEDED}
+    runs = {(e.task, e.run.rpartition(_TOKEN_AFTER)[2]) for e in evidence.lines if e.word == "end"}
     unfinished = {task for task, fact in known.items() if fact.state not in _FINAL}
     gone = (promised - set(known)) | unfinished
-    return [*gone, *(task for task in done if not ended[task])]
+    return [*gone, *(f"{task}: lease {token} succeeded, unended" for task, token in wins - runs)]
 
 
 def _twice(evidence: Evidence, ended: Counter[str]) -> Iterable[str]:

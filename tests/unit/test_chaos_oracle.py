@@ -27,11 +27,11 @@ def well() -> dict[str, Any]:
     """One task that went as it should, put in by a cursor's first step."""
     return {
         "acks": [Ack([Promise("a", "p/0/0", 1)], ["p/0/0/child"], "p", 1)],
-        "lines": [*lived("a", "1.1", 0, 5, 10), *lived("b", "1.2", 0, 4)],
+        "lines": [*lived("a", "2.3", 0, 5, 10), *lived("b", "1.2", 0, 4)],
         "sizes": {"leases": 0},
         "tasks": {
-            "a": Fact("succeeded", "p/0/0", 2, 1),
-            "b": Fact("succeeded", "p/0/0/child", 1, 0),
+            "a": Fact("succeeded", "p/0/0", 2, 1, 3),
+            "b": Fact("succeeded", "p/0/0/child", 1, 0, 2),
         },
         "events": {"succeeded": Counter(a=1, b=1)},
         "cursors": {"p": 1},
@@ -47,11 +47,15 @@ def test_a_run_in_which_all_went_well_is_green() -> None:
     assert broken() == set()
 
 
-A, B = Fact("succeeded", "p/0/0", 2, 1), Fact("succeeded", "p/0/0/child", 1, 0)
+A, B = Fact("succeeded", "p/0/0", 2, 1, 3), Fact("succeeded", "p/0/0/child", 1, 0, 2)
 DAMAGE: dict[str, tuple[str, dict[str, Any]]] = {
     "an acknowledged task is gone": (oracle.LOST, {"acks": [Ack([Promise("gone")])]}),
     "a task never ended": (oracle.LOST, {"tasks": {"a": Fact("queued", "p/0/0"), "b": B}}),
-    "a task succeeded without a body": (oracle.LOST, {"lines": lived("b", "1", 0, 1)}),
+    "a task succeeded without a body": (oracle.LOST, {"lines": lived("b", "1.2", 0, 1)}),
+    "a stale owner's success was taken": (
+        oracle.LOST,
+        {"tasks": {"a": Fact("succeeded", "p/0/0", 2, 1, 1), "b": B}},
+    ),
     "a task was settled twice": (oracle.TWICE, {"events": {"succeeded": Counter(a=2)}}),
     "a task succeeded and failed": (
         oracle.TWICE,
@@ -76,7 +80,7 @@ DAMAGE: dict[str, tuple[str, dict[str, Any]]] = {
     "an index miscounts": (oracle.COUNTERS, {"counters": {"ids": (1, 2)}}),
     "a retry was not counted": (
         oracle.COUNTERS,
-        {"tasks": {"a": Fact("succeeded", "p/0/0", 2, 0), "b": B}},
+        {"tasks": {"a": Fact("succeeded", "p/0/0", 2, 0, 3), "b": B}},
     ),
 }
 

@@ -17,7 +17,7 @@ from durable.store import LeaseStore
 LEASE_MS = 30_000
 QUEUES = ("default", "gpu")
 OWNERS = st.sampled_from(["one", "two"])
-IDS = st.sampled_from("abcdef")
+IDS = st.sampled_from("abcd")
 KEYS = st.sampled_from(["", "", "k1", "k2"])
 INDEX = {State.RUNNING: "leases", State.SCHEDULED: "scheduled", State.HELD: "held"}
 
@@ -186,21 +186,27 @@ class QueueMachine(RuleBasedStateMachine):
             back = State.SCHEDULED if later else State.QUEUED
             self._let_go(known, State.CANCELLED if known.cancel else back)
 
-    @rule(task_id=IDS)
-    def reap_one(self, task_id: str) -> None:
+    @rule(count=st.integers(1, 2), whose=st.integers(0, 3))
+    def reap(self, count: int, whose: int) -> None:
         """A lease that is over: suspected the first time, given on the second; no other is touched."""
-        known = self.model.tasks.get(task_id)
-        if known is None or known.state is not State.RUNNING:
+        running = [i for i, known in self.model.tasks.items() if known.state is State.RUNNING]
+        if not running:
             assert self.store.reap(15_000) == []
             return
+        task_id = running[whose % len(running)]
+        for _ in range(count):
+            if self.model.tasks[task_id].state is State.RUNNING:
+                self._expire(task_id, self.model.tasks[task_id])
+
+    def _expire(self, task_id: str, known: Known) -> None:
         self.client.zadd("{test}:leases", {task_id: 1})
         word = "requeued" if known.suspected else "suspected"
         assert self.store.reap(15_000) == [(task_id, word)]
-        if not known.suspected:
+        if known.suspected:
+            self._let_go(known, State.CANCELLED if known.cancel else State.QUEUED)
+            known.token = 0
+        else:
             known.suspected = True
-            return
-        self._let_go(known, State.CANCELLED if known.cancel else State.QUEUED)
-        known.token = 0
 
     # -- people
 
