@@ -78,7 +78,7 @@ def _act(
         target = dice.choice(producers)
     elif "redis" in what:
         target = "redis"
-    past = (lease_s * 1.1, lease_s * 1.8)
+    past = (lease_s * 1.05, lease_s * 1.4)
     low, high = past if "past" in what else _LASTS_S.get(what, (0.0, 0.0))
     replies = dice.randint(1, _MOST_DROPPED) if what == "drop replies" else 0
     return Act(at, what, target, dice.uniform(low, high), replies)

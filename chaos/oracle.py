@@ -46,7 +46,7 @@ class Row(msgspec.Struct, frozen=True):
 
 SUCCEEDED = "succeeded"
 #: A run is called `attempt.token` where there are leases.
-_TOKEN_AFTER = "."
+_DOT = "."
 _FINAL = (SUCCEEDED, "failed", "cancelled")
 LOST, TWICE, OVERLAP = "lost", "settled twice", "two live at once"
 KEYS, CURSORS, STATES = "in twice, or not in", "cursor out of step", "other end than success"
@@ -115,7 +115,7 @@ def _lost(evidence: Evidence, ended: Counter[str]) -> Iterable[str]:
         return (task for task in promised if not ended[task])
     known = evidence.tasks
     wins = {(i, str(fact.settled_token)) for i, fact in known.items() if fact.state == SUCCEEDED}
-    runs = {(e.task, e.run.rpartition(_TOKEN_AFTER)[2]) for e in evidence.lines if e.word == "end"}
+    runs = {(e.task, e.run.rpartition(_DOT)[2]) for e in evidence.lines if e.word == "end"}
     unfinished = {task for task, fact in known.items() if fact.state not in _FINAL}
     gone = (promised - set(known)) | unfinished
     return [*gone, *(f"{task}: lease {token} succeeded, unended" for task, token in wins - runs)]

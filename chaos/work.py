@@ -16,6 +16,9 @@ from durable.records import Submission
 from durable.verdicts import GiveBack
 from tasks import config, huey
 
+#: A run after one that was cut off takes longer, so that a stale owner which wakes finds it running.
+_AGAIN_S = 1.0
+
 LINES = config.base / "lines.log"
 
 
@@ -25,6 +28,8 @@ def work(seconds: float, child: str = "", *, task: Any) -> None:
     running = effects.current()
     assert running is not None
     lease = running.lease
+    if lease.attempt - lease.counted > 1:
+        seconds += _AGAIN_S
     fence = Fence(huey.store, lease, LEASE_MS)
     diary = Diary(LINES, lease.id, f"{lease.attempt}.{lease.token}", fence.allows)
     if child:

@@ -8,7 +8,7 @@ import fakeredis
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from durable.errors import CursorMovedError, NoSuchTaskError
 from durable.records import FINAL, MOVES, Cursor, Lease, State, Submission, Submitted
@@ -79,6 +79,12 @@ class QueueMachine(RuleBasedStateMachine):
         self.nonces = 0
         self.last: dict[str, tuple[str, Lease]] = {}
 
+    @initialize(target=leases)
+    def begin(self) -> Any:
+        """Two tasks that run and one that waits: most of what can go wrong begins with a lease."""
+        self.submit(["a", "b", "c"], "", "default", later=False)
+        return multiple(self.claim("one", "both"), self.claim("two", "both"))
+
     # -- in
 
     @rule(
@@ -110,8 +116,21 @@ class QueueMachine(RuleBasedStateMachine):
     # -- consumers
 
     @rule(target=leases, owner=OWNERS, queue=st.sampled_from([*QUEUES, "both"]))
-    def claim(self, owner: str, queue: str) -> Any:
+    def claim_new(self, owner: str, queue: str) -> Any:
         """A new nonce: any ready task of these queues, with a token that was never there before."""
+        return self.claim(owner, queue)
+
+    @rule(target=leases, lease=leases, owner=OWNERS)
+    def give_on(self, lease: Lease, owner: str) -> Any:
+        """Its owner is not heard of, and another gets the task: from here on the lease is stale."""
+        if self.model.owns(lease):
+            known = self.model.tasks[lease.id]
+            while known.state is State.RUNNING:
+                self._expire(lease.id, known)
+        return self.claim(owner, "both")
+
+    def claim(self, owner: str, queue: str) -> Any:
+        """As `claim_new`; nothing when the queues are empty."""
         self.nonces += 1
         nonce = str(self.nonces)
         queues = QUEUES if queue == "both" else (queue,)
@@ -307,7 +326,7 @@ def home(known: Known) -> str:
 
 TestQueueModel = QueueMachine.TestCase
 TestQueueModel.settings = settings(
-    max_examples=25,
+    max_examples=40,
     stateful_step_count=40,
     deadline=None,  # the Lua of a fake server is slow, and a loaded machine slower
     suppress_health_check=[HealthCheck.too_slow],
