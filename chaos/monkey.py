@@ -9,13 +9,18 @@ from typing import NamedTuple
 #: Seconds between two acts, on average.
 GAP_S = 0.5
 
+#: So long that its task is given on meanwhile.
+PAST_LEASE = "stop consumer past its lease"
+#: What a sleeper gets to show what it does when it wakes, s.
+_YAWN_S = 1.0
+
 #: One deck of acts, with how often each is in it. Dealt to the end before the next is shuffled, so that
 #: a short run sees every kind.
 DECK = {
     "kill consumer": 9,
     "kill producer": 3,
     "stop consumer": 2,
-    "stop consumer past its lease": 2,
+    PAST_LEASE: 2,
     "stop producer": 1,
     "interrupt consumer": 2,
     "interrupt producer": 1,
@@ -54,31 +59,36 @@ def plan(
     """
     dice = random.Random(seed)
     acts: list[Act] = []
+    asleep: dict[str, float] = {}
     at, deck = 0.0, list[str]()
     while (at := at + dice.expovariate(1 / GAP_S)) < seconds:
         if not deck:
             deck = [what for what, count in DECK.items() for _ in range(count)]
             dice.shuffle(deck)
-        acts.append(_act(dice, at, deck.pop(), consumers, producers, lease_s))
+        what = deck.pop()
+        crew = [name for name in _crew(what, consumers, producers) if asleep.get(name, 0) <= at]
+        if not crew and _crew(what, consumers, producers):
+            continue  # all are asleep, and nobody may touch them
+        act = _act(dice, at, what, dice.choice(crew) if crew else "", lease_s)
+        acts.append(act)
+        if (
+            what == PAST_LEASE
+        ):  # a kill meanwhile would spare it the awakening, which is what is tried
+            asleep[act.target] = at + act.seconds + _YAWN_S
     return acts
 
 
-def _act(
-    dice: random.Random,
-    at: float,
-    what: str,
-    consumers: Sequence[str],
-    producers: Sequence[str],
-    lease_s: float,
-) -> Act:
-    target = ""
+def _crew(what: str, consumers: Sequence[str], producers: Sequence[str]) -> Sequence[str]:
+    """Whom an act may be done to; nobody in particular: none."""
     if "consumer" in what:
-        target = dice.choice(consumers)
-    elif "producer" in what:
-        target = dice.choice(producers)
-    elif "redis" in what:
-        target = "redis"
+        return consumers
+    if "producer" in what:
+        return producers
+    return ["redis"] if "redis" in what else []
+
+
+def _act(dice: random.Random, at: float, what: str, target: str, lease_s: float) -> Act:
     past = (lease_s * 1.05, lease_s * 1.4)
-    low, high = past if "past" in what else _LASTS_S.get(what, (0.0, 0.0))
+    low, high = past if what == PAST_LEASE else _LASTS_S.get(what, (0.0, 0.0))
     replies = dice.randint(1, _MOST_DROPPED) if what == "drop replies" else 0
     return Act(at, what, target, dice.uniform(low, high), replies)

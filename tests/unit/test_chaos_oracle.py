@@ -116,6 +116,6 @@ def test_a_minute_sees_every_kind_of_act() -> None:
 
 
 def test_a_consumer_is_also_stopped_for_longer_than_its_lease() -> None:
-    stops = [a for a in monkey.plan(1, 60, *CREW, 4.5) if a.what == "stop consumer past its lease"]
+    stops = [a for a in monkey.plan(1, 60, *CREW, 4.5) if a.what == monkey.PAST_LEASE]
     assert stops
     assert all(act.seconds > 4.5 for act in stops)

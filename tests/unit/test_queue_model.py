@@ -326,7 +326,7 @@ def home(known: Known) -> str:
 
 TestQueueModel = QueueMachine.TestCase
 TestQueueModel.settings = settings(
-    max_examples=40,
+    max_examples=60,
     stateful_step_count=40,
     deadline=None,  # the Lua of a fake server is slow, and a loaded machine slower
     suppress_health_check=[HealthCheck.too_slow],
