@@ -21,7 +21,11 @@ Baton hands each task to a clean Claude Code process and never drops it.
 ./baton --help lists every verb; ./baton VERB --help explains one."""
 
 # These take their arguments as they are: what follows `test` is pytest's to understand.
-PASSED_THROUGH = {"demo": "demo.show:main", "test": "cli.checks:test"}
+PASSED_THROUGH = {
+    "chaos": "chaos.run:main",
+    "demo": "demo.show:main",
+    "test": "cli.checks:test",
+}
 
 # In front of the names of Claude's options among the parsed arguments.
 OPTION = "option_"
@@ -133,6 +137,7 @@ def _trying(verbs: Verbs) -> None:
     shell.add_argument("-c", dest="code", metavar="CODE", help="run this and leave")
     verbs.add("check", "cli.session:check", "format, lint and types")
     verbs.add("test", PASSED_THROUGH["test"], "run every test")
+    verbs.add("chaos", PASSED_THROUGH["chaos"], "kill a private instance at random; count losses")
 
 
 def _positive(text: str) -> int:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import redis
 from huey.consumer import Consumer, Worker
 
-from consumers.heartbeat import LEASE_MS, Heartbeat
+from consumers.heartbeat import Heartbeat
 from consumers.housekeeper import Housekeeper
+from consumers.times import LEASE_MS
 from durable import dataset, identity
 from durable.connect import connect, hide_password
 from durable.errors import ServerError

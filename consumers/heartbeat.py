@@ -9,13 +9,12 @@ from collections.abc import Callable
 
 import redis
 
+from consumers.times import BEAT_S, LEASE_MS
 from durable.records import Lease
 from durable.store import LeaseStore
 
 log = logging.getLogger(__name__)
 
-LEASE_MS = 30_000
-BEAT_S = 5.0
 _COMPLAIN_EVERY_S = 60.0
 
 

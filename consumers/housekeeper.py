@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 from huey.consumer import BaseProcess
 
+from consumers.times import GRACE_MS, REAP_S
 from durable.queue import BatonHuey
 from durable.store import LeaseStore
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GRACE_MS = 15_000
-REAP_S = 5.0
 #: Pruning and reconciling are bounded steps; one of each this often, s.
 TIDY_S = 60.0
 

@@ -86,11 +86,7 @@ class LeaseStore:
         answer = self._run("submit", *args)
         if cursor and answer[0] == b"moved":
             actual = answer[1].decode("utf-8", "surrogateescape")
-            if actual != cursor.next:
-                raise CursorMovedError(cursor.name, cursor.expected, actual)
-            return [
-                Submitted(task.id, False) for task in batch
-            ]  # our own submit; its reply was lost
+            raise CursorMovedError(cursor.name, cursor.expected, actual)
         return _submitted(answer)
 
     def open_chords(self, chords: Sequence[Chord], batch: Sequence[Submission]) -> list[Submitted]:

@@ -91,16 +91,21 @@ local function add_cost(id, now, usd)
   end
 end
 
+-- The id that stands for a task already, by its id or by its key; nil when it is new.
+local function standing(id, key)
+  if redis.call('EXISTS', task_key(id)) == 1 then return id end
+  return key ~= '' and redis.call('HGET', P .. 'keys', key) or nil
+end
+
 -- One task in, unless its id or key is known. ARGV[i..i+8]: id key kind queue priority due_ms source name body.
 -- Answers the id that stands for it and 1 when it is new, else 0.
 local FIELDS = 9
 local function insert(i, now)
   local id, key, kind, queue = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local priority, due = tonumber(ARGV[i + 4]), tonumber(ARGV[i + 5])
-  if redis.call('EXISTS', task_key(id)) == 1 then return id, 0 end
+  local known = standing(id, key)
+  if known then return known, 0 end
   if key ~= '' then
-    local known = redis.call('HGET', P .. 'keys', key)
-    if known then return known, 0 end
     redis.call('HSET', P .. 'keys', key, id)
     redis.call('ZADD', P .. 'keys:age', int(now), key)
   end

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("app", "cli", "demo", "producers", "consumers", "tasks", "durable", "settings")
+PARTS = ("app", "cli", "chaos", "demo", "producers", "consumers", "tasks", "durable", "settings")
 
 #: What each part may import of ours, beside itself.
 ALLOWED = {
     "app": {"cli", "settings", "durable", "producers", "consumers"},
-    "cli": {"settings", "durable", "tasks", "consumers", "producers", "demo"},
+    "cli": {"settings", "durable", "tasks", "consumers", "producers", "demo", "chaos"},
+    "chaos": {"tasks", "durable", "settings", "consumers"},
     "demo": {"cli", "settings", "durable"},
     "producers": {"tasks", "durable", "settings"},
     "consumers": {"tasks", "durable", "settings"},

@@ -59,6 +59,24 @@ def test_a_cursor_submit_whose_reply_was_lost_is_a_success_the_second_time(
     assert store.counts()[State.QUEUED] == 1
 
 
+def test_a_cursor_that_another_moved_to_the_same_place_does_not_answer_for_tasks_that_are_not_there(
+    store: LeaseStore,
+) -> None:
+    store.submit([sub("a")], Cursor("feed", "", "1"))
+    with pytest.raises(CursorMovedError):
+        store.submit([sub("b")], Cursor("feed", "", "1"))
+    assert store.record("b") is None
+
+
+def test_a_cursor_submit_that_is_repeated_with_new_ids_is_answered_with_the_old_ones(
+    store: LeaseStore,
+) -> None:
+    store.submit([sub("a", key="tick:1")], Cursor("feed", "", "1"))
+    again = store.submit([sub("b", key="tick:1")], Cursor("feed", "", "1"))[0]
+    assert (again.id, again.new) == ("a", False)
+    assert store.record("b") is None
+
+
 def test_the_same_nonce_gets_the_same_lease_and_another_gets_another(store: LeaseStore) -> None:
     store.submit([sub("a"), sub("b")])
     first, again = claim(store, "n1"), claim(store, "n1")

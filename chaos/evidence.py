@@ -1,0 +1,100 @@
+"""Gathers what a run left behind: the files of producers and bodies, and what Redis holds at the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from chaos import acks, body
+from chaos.oracle import Evidence, Fact
+from durable.records import State
+from durable.store import LeaseStore
+
+_PAGE = 1_000
+
+
+def of_baton(folder: Path, store: LeaseStore, events: dict[str, Counter[str]]) -> Evidence:
+    """Everything about a run on the lease queue."""
+    tasks = _tasks(store)
+    return Evidence(
+        acks=_acks(folder),
+        lines=body.read(folder / "lines.log"),
+        sizes=_sizes(store),
+        tasks=tasks,
+        events=events,
+        cursors=_cursors(store),
+        counters=_counters(store, tasks, events),
+    )
+
+
+def of_huey(folder: Path, waiting: dict[str, int]) -> Evidence:
+    """What plain Huey leaves to see."""
+    return Evidence(acks=_acks(folder), lines=body.read(folder / "lines.log"), sizes=waiting)
+
+
+def _acks(folder: Path) -> list[acks.Ack]:
+    return [ack for file in sorted(folder.glob("acks-*.log")) for ack in acks.read(file)]
+
+
+def _tasks(store: LeaseStore) -> dict[str, Fact]:
+    """Found by their keys in Redis, not by an index: an index may be what is broken."""
+    head = f"{store.prefix}task:"
+    ids = [key.decode()[len(head) :] for key in store.client.scan_iter(_glob(head), _PAGE)]
+    found = {}
+    for start in range(0, len(ids), _PAGE):
+        page = ids[start : start + _PAGE]
+        for record, token in zip(store.records(page), _settled_tokens(store, page), strict=True):
+            if record:
+                about = (record.state, record.key, record.attempt, record.counted)
+                found[record.id] = Fact(*about, token)
+    return found
+
+
+def _settled_tokens(store: LeaseStore, ids: list[str]) -> list[int]:
+    """Whose word the end of each task is."""
+    pipe = store.client.pipeline(transaction=False)
+    for task_id in ids:
+        pipe.hget(f"{store.prefix}task:{task_id}", "settled_token")
+    return [int(token or 0) for token in pipe.execute()]
+
+
+def _glob(head: str) -> str:
+    return head.replace("{", "[{]").replace("}", "[}]") + "*"
+
+
+def _sizes(store: LeaseStore) -> dict[str, int]:
+    """Structures in which no task may stand once all are done."""
+    client: Any = store.client
+    keys = ["scheduled", "leases", "held"]
+    keys += [f"ready:{queue}:{kind}" for queue in store.queues() for kind in ("python", "claude")]
+    return {key: int(client.zcard(store.prefix + key)) for key in keys}
+
+
+def _cursors(store: LeaseStore) -> dict[str, int]:
+    found: Any = store.client.hgetall(store.prefix + "cursors")
+    return {name.decode(): int(place) for name, place in found.items()}
+
+
+def _counters(
+    store: LeaseStore, tasks: dict[str, Fact], events: dict[str, Counter[str]]
+) -> dict[str, tuple[int, int]]:
+    client: Any = store.client
+    states = Counter(fact.state for fact in tasks.values())
+    index = {f"count of {state}": (n, states[state]) for state, n in store.counts().items()}
+    leased = events.get("leased", Counter()).total()
+    adopted = events.get("adopted", Counter()).total()  # a new token, but no new attempt
+    keys = sum(1 for fact in tasks.values() if fact.key)
+    return index | {
+        "ids": (int(client.zcard(store.prefix + "ids")), len(tasks)),
+        "keys": (int(client.hlen(store.prefix + "keys")), keys),
+        "age of keys": (int(client.zcard(store.prefix + "keys:age")), keys),
+        "submitted": (_known(events, "submitted"), len(tasks)),
+        "attempts": (sum(fact.attempt for fact in tasks.values()), leased),
+        "token": (int(client.hget(store.prefix + "counters", "token") or 0), leased + adopted),
+        State.SUCCEEDED.value: (_known(events, State.SUCCEEDED), states[State.SUCCEEDED]),
+    }
+
+
+def _known(events: dict[str, Counter[str]], event: str) -> int:
+    return events.get(event, Counter()).total()

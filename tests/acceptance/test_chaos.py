@@ -1,0 +1,57 @@
+"""A short chaos run with a fresh seed. The full minute is for people: `./baton chaos --seconds 60`."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.claude_site import marked
+from tests.conftest import ROOT, wait_until
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """The verb, with its folders inside ours."""
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(folder)}
+    return subprocess.Popen(
+        [sys.executable, "-P", "-u", "-m", "cli", "chaos", *words],
+        cwd=ROOT,
+        env=env | {"PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.fixture
+def folder(short_tmp: Path) -> Iterator[Path]:
+    yield short_tmp
+    wait_until(lambda: not marked(str(short_tmp)), 10, f"no process of {short_tmp} lives")
+
+
+def test_twenty_seconds_of_chaos_lose_nothing_where_plain_huey_loses(folder: Path) -> None:
+    run = start(folder, "--seconds", "20", "--baseline", "10")
+    said, _ = run.communicate(timeout=240)
+    print(said)  # with the seed, for whoever has to find out
+    assert run.returncode == 0, said
+    lost = re.search(r"^lost +(\d+) +(\d+)$", said, re.MULTILINE)
+    assert lost, said
+    assert int(lost[1]) == 0
+    assert int(lost[2]) > 0, "plain Huey lost nothing, so this run could not have seen a loss"
+    assert re.search(r"^Baton: .*kill consumer [1-9]", said, re.MULTILINE), said
+    assert not list(folder.glob("bc-*"))
+
+
+def test_an_interrupted_run_leaves_nothing_behind(folder: Path) -> None:
+    run = start(folder, "--seconds", "60")
+    wait_until(lambda: list(folder.glob("bc-*/lines.log")), 30, "tasks run")
+    run.send_signal(signal.SIGINT)
+    said, _ = run.communicate(timeout=60)
+    assert run.returncode == 130, said
+    assert not list(folder.glob("bc-*"))
