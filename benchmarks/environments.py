@@ -20,7 +20,7 @@ _INSTALLED = (
     ("Dramatiq", "dramatiq.py", ""),
     ("Celery acks_late", "celery.py", ""),
     ("SAQ", "saq.py", ""),
-    ("arq", "arq.py", ""),
+    ("arq, poll 10 ms", "arq.py", ""),
     ("taskiq acks", "taskiq.py", ""),
 )
 

@@ -1,4 +1,4 @@
-"""arq: one task at a time, its default pause of half a second between looks, its default log level."""
+"""arq: one task at a time, looking every 10 ms (with its default of 500 ms it runs two tasks a second)."""
 
 import asyncio
 import logging
@@ -33,4 +33,4 @@ def enqueue(n):
 
 def work():
     logging.basicConfig(level=logging.INFO)
-    arq.Worker([noop], redis_settings=settings, max_jobs=1).run()
+    arq.Worker([noop], redis_settings=settings, max_jobs=1, poll_delay=0.01).run()
