@@ -1,0 +1,101 @@
+"""The worker's loop: one trip ends a task and claims the next, and a stop leaves nothing in hand."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumers.consumer import LeaseWorker
+from consumers.heartbeat import Heartbeat
+from durable.queue import BatonHuey
+from durable.records import State
+
+
+@pytest.fixture
+def worker(huey: BatonHuey, tmp_path: Path) -> LeaseWorker:
+    return LeaseWorker(
+        huey=huey,
+        stop_flag=threading.Event(),
+        default_delay=0.1,
+        max_delay=1.0,
+        backoff=1.0,
+        heartbeat=Heartbeat(huey.store, "me"),
+        queues=("default",),
+        stopping=tmp_path / "stopping",
+    )
+
+
+def test_one_turn_does_all_that_is_ready(huey: BatonHuey, worker: LeaseWorker) -> None:
+    @huey.task()
+    def body() -> None:
+        if huey.store.counts()[State.QUEUED] == 0:
+            worker.stop_flag.set()
+
+    for _ in range(3):
+        body()
+    worker.loop()
+    assert huey.store.counts()[State.SUCCEEDED] == 3
+    assert worker.heartbeat.in_hand() == []
+
+
+def test_a_stop_during_a_task_claims_no_other(huey: BatonHuey, worker: LeaseWorker) -> None:
+    @huey.task()
+    def body() -> None:
+        worker.stop_flag.set()
+
+    for _ in range(2):
+        body()
+    worker.loop()
+    counts = huey.store.counts()
+    assert (counts[State.SUCCEEDED], counts[State.QUEUED]) == (1, 1)
+    assert huey.store.page(State.QUEUED)[0].attempt == 0
+
+
+def test_a_lease_that_came_in_the_moment_of_a_stop_is_given_back_uncounted(
+    huey: BatonHuey, worker: LeaseWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @huey.task()
+    def body() -> None:
+        return None
+
+    for _ in range(2):
+        body()
+    said = iter([False, False, True])  # before the first, at its settle, before the second
+    monkeypatch.setattr(worker, "_ending", lambda: next(said, True))
+    worker.loop()
+    record = huey.store.page(State.QUEUED)[0]
+    assert (record.attempt, record.counted, record.outcome) == (1, 0, "interrupted")
+    assert worker.heartbeat.in_hand() == []
+
+
+def test_while_down_is_at_work_nothing_is_claimed(
+    huey: BatonHuey, worker: LeaseWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @huey.task()
+    def body() -> None:
+        return None
+
+    body()
+    worker.stopping.touch()
+    worker.stop_flag.set()  # its pause is over at once
+    worker.loop()
+    assert huey.store.counts()[State.QUEUED] == 1
+
+
+def test_an_end_that_cannot_be_written_as_it_is_kills_no_worker(
+    huey: BatonHuey, worker: LeaseWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @huey.task()
+    def body() -> None:
+        return None
+
+    def broken(*_: Any) -> Any:
+        worker.stop_flag.set()
+        raise UnicodeEncodeError("utf-8", "\ud83d", 0, 1, "a mistake of ours")
+
+    result = body()
+    monkeypatch.setattr(huey, "attempt", broken)
+    worker.loop()
+    assert result.record.state is State.FAILED
+    assert "a mistake of ours" in result.record.reason
