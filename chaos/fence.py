@@ -22,14 +22,15 @@ class Fence:
     def __init__(self, store: LeaseStore, lease: Lease, lease_ms: int) -> None:
         self._store, self._lease = store, lease
         self._renew_ns = lease_ms * _MS // 2
+        self.lost = False  # for certain: another has the task, or may have it at any moment
         self._until_ns = until_answered(self._ask)
 
     def allows(self, moment_ns: int) -> bool:
         """Whether no other owner can have the task at this moment."""
-        if self._until_ns - moment_ns < self._renew_ns:
+        if not self.lost and self._until_ns - moment_ns < self._renew_ns:
             with contextlib.suppress(redis.RedisError):  # what is known already holds on
                 self._until_ns = max(self._until_ns, self._ask())
-        return moment_ns < self._until_ns
+        return not self.lost and moment_ns < self._until_ns
 
     def _ask(self) -> int:
         """When the lease ends; 0 when it is not ours. Counted from before the question: never too late."""
@@ -40,6 +41,7 @@ class Fence:
         pipe.time()
         token, deadline_ms, (seconds, micros) = pipe.execute()
         if deadline_ms is None or token != str(self._lease.token).encode():
+            self.lost = True
             return 0
         left_ns = int(deadline_ms) * _MS - (seconds * 1_000_000 + micros) * 1000
         return int(sent_ns + left_ns)
