@@ -115,9 +115,8 @@ class LeaseWorker(Worker):
             if settlement.surprise:
                 log.error("task %s: its code raised", lease.id, exc_info=settlement.surprise)
             return self._settle(settlement)
-        except (
-            Exception
-        ) as error:  # a mistake of ours must neither kill the worker nor lose the task
+        except Exception as error:
+            # a mistake of ours must neither kill the worker nor lose the task
             log.exception("task %s: its end cannot be written as it is", lease.id)
             return self._settle(Settlement(lease, State.FAILED, "crashed", ascii(error)))
         finally:

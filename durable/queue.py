@@ -24,8 +24,8 @@ from durable.guards import OwnedLock, ServerRateLimit
 from durable.records import FINAL, Lease, State, Submission
 from durable.results import BatonResult
 from durable.settlement import Settlement, settlement_of
-from durable.storage import LeaseStorage, Message, checked_priority, due_ms
-from durable.store import LeaseStore, ms
+from durable.storage import LeaseStorage, Message, checked_priority, due_ms, ms
+from durable.store import LeaseStore
 from durable.verdicts import Fail, GiveBack
 
 #: Share of a retry's delay that is added at random, unless the task has its own `retry_jitter`: what failed together

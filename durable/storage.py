@@ -38,6 +38,11 @@ def due_ms(eta: dt.datetime | None, utc: bool = True) -> int:
     return calendar.timegm(eta.utctimetuple()) * 1000 + eta.microsecond // 1000
 
 
+def ms() -> int:
+    """This machine's clock, milliseconds since 1970; leases never go by it."""
+    return int(time.time() * 1000)
+
+
 def checked_priority(priority: float | None) -> int:
     """The priority as the queue keeps it: a whole number between -4000 and 4000."""
     value = int(priority or 0)

@@ -1,0 +1,121 @@
+"""What people and producers look at: records, counts, results, cursors and the gate. Changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from durable.errors import NoSuchTaskError
+from durable.records import FINAL, GateEntry, Record, State, from_hash
+from durable.scripting import Scripts
+
+
+class Views(Scripts):
+    """Reading one queue. Every call raises redis.RedisError when the server is away."""
+
+    def read_cursor(self, name: str) -> str:
+        """Where a producer stands; "" when it never moved."""
+        value: Any = self.client.hget(self._key("cursors"), name)
+        return value.decode("utf-8", "surrogateescape") if value else ""
+
+    def record(self, task_id: str) -> Record | None:
+        """The record, or None when no task has this id."""
+        return self.records([task_id])[0]
+
+    def records(self, ids: Sequence[str]) -> list[Record | None]:
+        """The records of several tasks in one round trip."""
+        pipe = self.client.pipeline(transaction=False)
+        for task_id in ids:
+            pipe.hgetall(self._key("task:" + task_id))
+        pairs = zip(ids, pipe.execute(), strict=True)
+        return [from_hash(i, fields) if b"state" in fields else None for i, fields in pairs]
+
+    def find(self, prefix: str) -> str:
+        """The one id that begins with `prefix`. Raises NoSuchTaskError for none or several."""
+        if prefix and self.client.exists(self._key("task:" + prefix)):
+            return prefix
+        low, high = f"[{prefix}", f"[{prefix}\xff"
+        if not prefix:
+            raise NoSuchTaskError(prefix)
+        found: Any = self.client.zrangebylex(self._key("ids"), low, high, 0, 2)
+        if len(found) != 1:
+            raise NoSuchTaskError(prefix, self._count_ids(low, high) if found else 0)
+        return str(found[0].decode())
+
+    def _count_ids(self, low: str, high: str) -> int:
+        return int(self.client.zlexcount(self._key("ids"), low, high))
+
+    def page(self, state: State, limit: int = 50, offset: int = 0) -> list[Record]:
+        """Records in one state: waiting ones in the order in which they will run, others newest first."""
+        found = [
+            pair
+            for key, newest_first in self._index(state)
+            for pair in self._slice(key, newest_first, offset + limit)
+        ]
+        if state is State.QUEUED:  # several sets, one order: lower scores run first
+            found.sort()
+        ids = [task_id for _, task_id in found[offset : offset + limit]]
+        return [r for r in self.records(ids) if r]
+
+    def _slice(self, key: str, newest_first: bool, count: int) -> list[tuple[float, str]]:
+        found: Any = self.client.zrange(
+            self._key(key), 0, count - 1, desc=newest_first, withscores=True
+        )
+        return [(score, task_id.decode()) for task_id, score in found]
+
+    def _index(self, state: State) -> list[tuple[str, bool]]:
+        """The sets that hold the ids of a state, and whether their newest stand at the end."""
+        if state is State.QUEUED:
+            return [
+                (f"ready:{q}:{kind}", False) for q in self.queues() for kind in ("python", "claude")
+            ]
+        if state in FINAL:
+            return [(f"finished:{state.value}", True)]
+        return [({State.RUNNING: "leases"}.get(state, state.value), state is State.HELD)]
+
+    def queues(self) -> list[str]:
+        """Names of all queues that ever held a task."""
+        names: Any = self.client.smembers(self._key("queues"))
+        return sorted(name.decode() for name in names)
+
+    def counts(self) -> dict[State, int]:
+        """How many tasks are in each state."""
+        indexes = [(state, key) for state in State for key, _ in self._index(state)]
+        pipe = self.client.pipeline(transaction=False)
+        for _, key in indexes:
+            pipe.zcard(self._key(key))
+        totals = dict.fromkeys(State, 0)
+        for (state, _), size in zip(indexes, pipe.execute(), strict=True):
+            totals[state] += size
+        return totals
+
+    def result(self, task_id: str) -> bytes | None:
+        """The stored result, undecoded; None when there is none (yet)."""
+        value: Any = self.client.hget(self._key("task:" + task_id), "result")
+        return value if value else None
+
+    def results(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """The stored results of those that have one, undecoded, in one round trip."""
+        pipe = self.client.pipeline(transaction=False)
+        for task_id in ids:
+            pipe.hget(self._key("task:" + task_id), "result")
+        return {i: value for i, value in zip(ids, pipe.execute(), strict=True) if value}
+
+    def gate(self) -> list[GateEntry]:
+        """Why the gate is closed; empty when it is open."""
+        entries: Any = self.client.hgetall(self._key("gate:info"))
+        now = self.now_ms()
+        found = []
+        for member, info in entries.items():
+            scope, _, reason = member.decode().partition("|")
+            entry = GateEntry(scope=scope, reason=reason, **json.loads(info))
+            if entry.until_ms is None or entry.until_ms > now:
+                found.append(entry)
+        return sorted(found, key=lambda e: e.since_ms)
+
+    def spent_today_usd(self) -> float:
+        """What all attempts that ended today (UTC, by the server's clock) have cost."""
+        day = self.now_ms() // 86_400_000
+        value: Any = self.client.hget(self._key("spent"), str(day))
+        return float(value or 0)
