@@ -421,7 +421,9 @@ def _apply(store: LeaseStore, task_id: str, verb: str) -> None:
 
 
 def test_waiting_tasks_are_listed_in_the_order_in_which_they_will_run(store: LeaseStore) -> None:
-    store.submit([sub("c", kind="claude"), sub("p"), sub("g", queue="gpu"), sub("first", priority=3)])
+    store.submit(
+        [sub("c", kind="claude"), sub("p"), sub("g", queue="gpu"), sub("first", priority=3)]
+    )
     listed = [record.id for record in store.page(State.QUEUED)]
     assert listed == ["first", "c", "p", "g"]
     assert [r.id for r in store.page(State.QUEUED, limit=2, offset=1)] == ["c", "p"]
