@@ -1,8 +1,8 @@
 """From a rename into the Inbox to the exec of claude, and what an idle instance costs.
 
-`.venv/bin/python benchmarks/path.py [DROPS] [IDLE_SECONDS]`. A stub takes the place of claude: it
-notes when it was started and answers at once, so that only Baton's own part is measured. `settle` is
-0 here; the default adds its 2 s.
+`.venv/bin/python benchmarks/path.py [DROPS] [IDLE_SECONDS]`, after `./baton check` has made `.venv`
+whole. A stub takes the place of claude: it notes when it was started and answers at once, so that
+only Baton's own part is measured. `settle` is 0 here; the default adds its 2 s.
 """
 
 from __future__ import annotations
