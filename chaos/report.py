@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from chaos.game import Outcome
 from chaos.oracle import Row, facts, judge
 
-_NAME, _COLUMN = 26, 14
+_NAME, _COLUMN = 26, 20
 
 
 def red(outcome: Outcome) -> bool:
