@@ -92,7 +92,7 @@ def _record_claude(settings: Settings) -> None:
 
     found = locate(settings)
     if isinstance(found, Found):
-        draft = settings.var / "claude-path.new"
+        draft = settings.var / f".claude-path.{os.getpid()}"  # another `up` may be here as well
         draft.touch(mode=0o600)
         draft.write_text(f"{found.path}\n")
         draft.replace(settings.var / "claude-path")

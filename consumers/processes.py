@@ -21,6 +21,8 @@ MARKER = "BATON_ATTEMPT"
 LINUX = sys.platform.startswith("linux")
 SIGKILL = 9
 LOOKS = 3
+#: Where no runner is left to which orphans come back, a look at the table is all there is.
+THOROUGH_LOOKS = 15
 FIRST_PAUSE_S = 0.001
 LONGEST_PAUSE_S = 0.05
 
@@ -86,16 +88,16 @@ def marked(marker: str) -> list[int]:
     return [pid for pid in find(wanted) if pid != os.getpid()]
 
 
-def sweep(find: Callable[[], Iterable[int]], deadline: float) -> int:
+def sweep(find: Callable[[], Iterable[int]], deadline: float, looks: int = LOOKS) -> int:
     """SIGKILL what `find` returns, with its process group, until it returns nothing any more.
 
     Several looks must find nothing, because a process that forks and exits while the table is read
-    is missed by one. Gives up at `deadline` (time.monotonic()). Returns how many were killed.
+    is missed by one; `looks` in a row. Gives up at `deadline` (time.monotonic()). Returns how many were killed.
     """
     killed: set[int] = set()
     looks_without = 0
     pause_s = FIRST_PAUSE_S
-    while looks_without < LOOKS and time.monotonic() < deadline:
+    while looks_without < looks and time.monotonic() < deadline:
         pids = list(find())
         killed.update(pid for pid in pids if kill(pid))
         looks_without = 0 if pids else looks_without + 1
