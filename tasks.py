@@ -31,18 +31,28 @@ class ClaudeTasks:
     def __init__(self, queue: BatonHuey) -> None:
         self.huey = queue
         self._body: Body | None = None
-        self._prompt_task = queue.task(name="claude", context=True, kind="claude")(self._run_prompt)
+        kind = {"context": True, "kind": "claude", "paying": _paying_of_prompt}
+        self._prompt_task = queue.task(name="claude", **kind)(self._run_prompt)
 
     def __call__(
-        self, prompt: str, *, key: str = "", queue: str = "", source: str = "", **options: Any
+        self,
+        prompt: str,
+        *,
+        key: str = "",
+        queue: str = "",
+        source: str = "",
+        lock: str = "",
+        **options: Any,
     ) -> BatonResult:
         """Enqueue a prompt and return its result handle.
 
-        `key` makes a second call with the same key answer the first task. `priority`, `delay` (s) and `eta`
-        are Huey's; every other option is Claude's, as in baton.yaml. Raises ValueError for an unknown one.
+        `key` makes a second call with the same key answer the first task. Of the tasks with the same `lock`,
+        one runs at a time. `priority`, `delay` (s) and `eta` are Huey's; every other option is Claude's, as in
+        baton.yaml. Raises ValueError for an unknown one.
         """
+        task = self.s(prompt, **options)
         found: BatonResult = self.huey.enqueue(
-            self.s(prompt, **options), key=key, queue=queue or None, source=source or None
+            task, key=key, queue=queue or None, source=source or None, lock=lock
         )
         return found
 
@@ -53,9 +63,15 @@ class ClaudeTasks:
         }
         return self._prompt_task.s(prompt, options=_checked(options), **own)
 
-    def task(self, name: str | None = None, **options: Any) -> Callable[[Callable[..., str]], Any]:
-        """Decorate a function that returns a prompt; Claude runs the prompt as an attempt of its own."""
+    def task(
+        self, name: str | None = None, *, queue: str = "default", lock: str = "", **options: Any
+    ) -> Callable[[Callable[..., str]], Any]:
+        """Decorate a function that returns a prompt; Claude runs the prompt as an attempt of its own.
+
+        Its tasks go into this queue; of those with the same `lock`, one runs at a time.
+        """
         checked = _checked(options)
+        kind = {"context": True, "kind": "claude", "queue": queue, "lock": lock}
 
         def decorate(function: Callable[..., str]) -> Any:
             def body(*args: Any, task: Any, **kwargs: Any) -> dict[str, Any]:
@@ -66,7 +82,7 @@ class ClaudeTasks:
                 function.__name__,
                 function.__doc__,
             )
-            return self.huey.task(name=name, context=True, kind="claude")(body)
+            return self.huey.task(name=name, paying=lambda _: _paying(checked), **kind)(body)
 
         return decorate
 
@@ -102,6 +118,23 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
     return dict(options)
 
 
+def _paying(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the queue must know of a Claude task's costs: who pays, and how much at most."""
+    chosen = _settings.overlay(config.claude, options)
+    credential = _credential(chosen)
+    own = "" if credential == _credential(config.claude) else credential
+    return {"credential": own, "budget_usd": options.get("max_budget_usd")}
+
+
+def _paying_of_prompt(task: Any) -> dict[str, Any]:
+    return _paying(task.kwargs.get("options") or {})
+
+
+def _credential(options: _settings.ClaudeOptions) -> str:
+    named = {n: config.environ[n] for n in options.env if n in config.environ}
+    return _settings.credential(named)
+
+
 claude = ClaudeTasks(huey)
 
 
@@ -126,6 +159,7 @@ def claude_submission(
     key: str = "",
     source: str = "",
     queue: str = "default",
+    lock: str = "",
     priority: int = 0,
     options: Mapping[str, Any] | None = None,
     context: Mapping[str, Any] | None = None,
@@ -134,7 +168,7 @@ def claude_submission(
     task = claude._prompt_task.s(
         prompt, options=_checked(options or {}), context=dict(context or {}), priority=priority
     )
-    return _submission(task, id=id, key=key, source=source, queue=queue)
+    return _submission(task, id=id, key=key, source=source, queue=queue, lock=lock)
 
 
 def task_submission(
@@ -146,12 +180,13 @@ def task_submission(
     key: str = "",
     source: str = "",
     queue: str = "default",
+    lock: str = "",
     priority: int = 0,
 ) -> Submission:
     """A call of a Python task as a submission. Raises UnknownTaskError when no module of `tasks:` has it."""
     task_class = _task_class(name)
     task = task_class(tuple(args), dict(kwargs or {}), priority=priority)
-    return _submission(task, id=id, key=key, source=source, queue=queue)
+    return _submission(task, id=id, key=key, source=source, queue=queue, lock=lock)
 
 
 def _task_class(name: str) -> Any:
@@ -163,10 +198,19 @@ def _task_class(name: str) -> Any:
     return known[matches[0]]
 
 
-def _submission(task: Any, *, id: str, key: str, source: str, queue: str) -> Submission:  # noqa: A002
+def _submission(
+    task: Any,
+    *,
+    id: str,  # noqa: A002
+    key: str,
+    source: str,
+    queue: str,
+    lock: str,
+) -> Submission:
     task.id = id or uuid.uuid4().hex
     task.revoke_id = f"r:{task.id}"
     task.key, task.source, task.queue = key, source, queue
+    task.lock = lock or getattr(task, "lock", "")  # the decorator's
     return huey.serialize_task(task).submission
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from consumers import claude, consequence, handle, leftovers, processes, result_file
+from consumers import claude, consequence, handle, leftovers, processes, result_file, spending
 from consumers.heartbeat import Heartbeat, Held
 from consumers.outcome import Conclusion, Exit, Outcome, conclude, early
 from consumers.stream import Summary, fold, frame
@@ -72,14 +72,12 @@ class Runs:
         if running is None:
             raise Fail("rejected", "a Claude task runs only inside a consumer")
         try:
-            end, chosen = self._earlier(running.lease, options) or self._run(
-                running, prompt, options
-            )
+            end, chosen = self._earlier(running, options) or self._run(running, prompt, options)
         except redis.RedisError as error:  # nothing was started yet
             raise GiveBack(
                 "interrupted", f"Redis did not answer before the start: {error}"
             ) from error
-        running.cost_usd, running.session = end.cost_usd or 0.0, end.session_id or ""
+        running.session = end.session_id or ""
         task.retries = 0  # Baton counts the attempts of Claude tasks by its own rules
         self._follow_up(running, end, chosen)
         return self._result(running, end, chosen)
@@ -95,9 +93,10 @@ class Runs:
             raise Fail("rejected", str(error)) from error
 
     def _earlier(
-        self, lease: Lease, changes: dict[str, Any]
+        self, running: Effects, changes: dict[str, Any]
     ) -> tuple[Conclusion, ClaudeOptions] | None:
         """The success of the attempt before this one, when its consumer died before it could be written."""
+        lease = running.lease
         if lease.attempt < 2:
             return None
         leftovers.end_runs(self.settings.var, lease.id)
@@ -109,6 +108,7 @@ class Runs:
         if end.outcome is not Outcome.SUCCEEDED:
             return None
         log.info("task %s: the attempt in %s had succeeded already", lease.id, folder)
+        running.cost_usd = (end.cost_usd or 0.0) - lease.charged_usd
         return end, chosen
 
     def _latest_end(self, lease: Lease) -> tuple[Path, Exit | None]:
@@ -169,31 +169,19 @@ class Runs:
         )
         raise GiveBack("interrupted", found.remedy)
 
-    def _check_budget(self, lease: Lease) -> None:
-        budget = self.settings.budget_usd_per_day
-        if budget is None or (spent := self.store.spent_today_usd()) < budget:
-            return
-        why = (
-            f"{spent:.2f} of {budget:.2f} USD are spent today (UTC); it opens at midnight UTC. "
-            "Raise budget_usd_per_day in baton.yaml and run ./baton up, then ./baton unpause budget"
-        )
-        self._close_gate(
-            consequence.Gate("budget", (time.time() // 86_400 + 1) * 86_400), lease, why
-        )
-        raise GiveBack("interrupted", why)
-
     # -- spawn and follow
 
     def _run(
         self, running: Effects, prompt: str, changes: dict[str, Any]
     ) -> tuple[Conclusion, ClaudeOptions]:
-        self._check_budget(running.lease)
         plan = self._plan(running.lease, prompt, changes)
         run = _launch(plan)
         self._record_start(plan, run)
         held = next(h for h in self.heartbeat.in_hand() if h.lease.id == plan.lease.id)
         summary, ended = self._follow(plan, run, held)
-        return conclude(summary, ended, time.time(), plan.options.on_denied), plan.options
+        end = conclude(summary, ended, time.time(), plan.options.on_denied)
+        running.cost_usd = spending.price(summary, plan.options.max_budget_usd)
+        return end, plan.options
 
     def _record_start(self, plan: Plan, run: handle.Handle) -> None:
         facts = {"folder": str(plan.folder), "pid": run.pid, "boot_id": processes.boot_id()}
@@ -204,7 +192,7 @@ class Runs:
 
     def _follow(self, plan: Plan, run: handle.Handle, held: Held) -> tuple[Summary, Exit]:
         """Read the stream as it grows and hold the run's deadline, until the run has ended."""
-        summary, position, told = Summary(), 0, False
+        summary, position, told, tries = Summary(), 0, False, plan.lease.probe
         next_hold = result_at = 0.0
         token = plan.lease.token
         while True:
@@ -212,6 +200,8 @@ class Runs:
             summary, position = _read(plan.folder, summary, position)
             if ended is not None:
                 return summary, ended
+            if tries and summary.alive:
+                tries = not self._open_gate(plan.lease)
             now = time.monotonic()
             result_at = result_at or (now if summary.result else 0.0)
             reason = self._stop_reason(summary, held, result_at, now)
@@ -221,6 +211,16 @@ class Runs:
             elif now >= next_hold and self._may_hold():
                 run.hold(token)
                 next_hold = now + _HOLD_S
+
+    def _open_gate(self, lease: Lease) -> bool:
+        """The probe has heard from the API; whether that is written down."""
+        try:
+            self.store.alive(lease)
+        except redis.RedisError as error:
+            log.warning("task %s: the gate could not be opened yet (%s)", lease.id, error)
+            return False
+        log.info("task %s: Claude answers again; the gate is open", lease.id)
+        return True
 
     def _may_hold(self) -> bool:
         """With a remote server, only a confirmed beat moves the run's deadline (promise 3)."""
@@ -261,7 +261,7 @@ class Runs:
         until = None if gate.until is None else int(gate.until * 1000)
 
         def close() -> None:
-            self.store.close_gate("claude", gate.reason, by=lease.id, why=why, until_ms=until)
+            self.store.close_gate(lease.scope, gate.reason, by=lease.id, why=why, until_ms=until)
 
         _insist(close, self.stopping)
 

@@ -20,17 +20,13 @@ import msgspec
 
 from consumers.processes import MARKER
 from settings import CLI_OPTIONS, ClaudeOptions, Settings
+from settings import credential as variables_credential
 
 ALWAYS = ("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "TZ")
 """Every attempt gets these, and LC_*; everything else only if `claude.env` names it."""
 
 _SESSIONS = uuid.UUID("b0a70e51-5e55-5a0d-8d2c-6c3a0f1de001")
 _JOINED = ("setting_sources",)  # one value with commas; the CLI takes the other lists repeated
-_THIRD_PARTIES = {
-    "CLAUDE_CODE_USE_BEDROCK": "bedrock",
-    "CLAUDE_CODE_USE_VERTEX": "vertex",
-    "CLAUDE_CODE_USE_FOUNDRY": "foundry",
-}
 _MACHINES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 _STATUS_WITHIN_S = 15.0
 
@@ -92,12 +88,8 @@ def credential(env: Mapping[str, str], home: Path) -> str:
 
     In the CLI's own order. On macOS a login lies in the keychain; there `.claude.json` tells.
     """
-    for flag, name in _THIRD_PARTIES.items():
-        if env.get(flag, "").lower() in ("1", "true", "yes", "on"):
-            return name
-    for variable in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"):
-        if env.get(variable):
-            return variable.lower().removeprefix("anthropic_").removeprefix("claude_code_")
+    if named := variables_credential(env):
+        return named
     folder = Path(env.get("CLAUDE_CONFIG_DIR") or home / ".claude")
     return "login" if _has_login(folder, home) else "none"
 

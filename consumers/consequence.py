@@ -13,6 +13,7 @@ RETRY_PAUSES_S = (10.0, 60.0, 300.0, 900.0)
 OVERLOAD_PAUSES_S = (15.0, 30.0, 60.0, 120.0, 300.0)
 #: A limit that names no time of its end is looked at again after this, s.
 UNKNOWN_RESET_S = 900.0
+SOONEST_PROBE_S = 30.0
 
 _FINAL = {
     Outcome.DENIED,
@@ -26,7 +27,7 @@ _GATES = {Outcome.AUTH: "login", Outcome.BILLING: "billing", Outcome.USAGE_LIMIT
 
 
 class Gate(NamedTuple):
-    """An entry to close the gate with, for all Claude tasks; `until` in unix seconds, None for a person."""
+    """An entry to close a credential's gate with; `until` in unix seconds, None for a person."""
 
     reason: str
     until: float | None
@@ -49,9 +50,7 @@ def follows(
     if end.outcome in _FINAL:
         return Consequence(Fail(name, message, end.remedy, session_id=end.session_id))
     if end.outcome in _GATES:
-        until = (
-            (end.reset_at or now + UNKNOWN_RESET_S) if end.outcome is Outcome.USAGE_LIMIT else None
-        )
+        until = _limit_ends(end, now) if end.outcome is Outcome.USAGE_LIMIT else None
         return Consequence(GiveBack(name, message), Gate(_GATES[end.outcome], until))
     if end.outcome is Outcome.OVERLOADED:
         return Consequence(
@@ -60,6 +59,11 @@ def follows(
     if end.outcome in _COUNTED:
         return Consequence(_again(end, counted, retries, on_crash))
     return Consequence(GiveBack(name, message))
+
+
+def _limit_ends(end: Conclusion, now: float) -> float:
+    """When the next probe may go; a limit that says it is over already gets no probe after another."""
+    return max(end.reset_at or now + UNKNOWN_RESET_S, now + SOONEST_PROBE_S)
 
 
 def _again(end: Conclusion, counted: int, retries: int, on_crash: str) -> BaseException:

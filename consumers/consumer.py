@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import random
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 from huey.consumer import Consumer, Worker
 
+from consumers import spending
 from consumers.heartbeat import Heartbeat
 from consumers.housekeeper import Housekeeper
 from consumers.times import LEASE_MS
@@ -24,7 +26,7 @@ from durable import dataset, identity
 from durable.connect import connect, hide_password
 from durable.errors import ServerError
 from durable.queue import BatonHuey
-from durable.records import Claim, Lease, State
+from durable.records import Budget, Claim, Lease, Nothing, State
 from durable.settlement import Settlement
 from durable.store import LeaseStore
 
@@ -50,12 +52,14 @@ class LeaseWorker(Worker):
         heartbeat: Heartbeat,
         queues: tuple[str, ...],
         stopping: Path,
+        budget: Budget | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.heartbeat, self.queues, self.stopping = heartbeat, queues, stopping
-        self.owner = heartbeat.owner
-        self._nonce = uuid.uuid4().hex
+        self.owner, self.budget = heartbeat.owner, budget
+        self._nonces = (f"{uuid.uuid4().hex}-{number}" for number in itertools.count())
+        self._nonce = next(self._nonces)
         self._failures = 0
         self._complained = float("-inf")
 
@@ -64,30 +68,40 @@ class LeaseWorker(Worker):
         if self.stopping.exists():
             self.stop_flag.wait(_STOPPING_LOOK_S)
             return
+        claim = self._claim(woken=True)
         try:
-            found = self._found(
-                self.huey.store.claim(self.owner, self._nonce, self.queues, LEASE_MS)
-            )
+            self.huey.store.answer(claim)
         except redis.RedisError as error:
             self._back_off("Redis does not answer, so nothing is claimed", error)
             return
+        found = self._found(claim)
         while isinstance(found, Lease):
             if self._ending():
                 self._give_back(found)
                 return
             found = self._attempt(found)
         if found is not None and not self._ending():
-            self._wait(found[0])
+            self._wait(found)
 
     def _ending(self) -> bool:
         return self.stop_flag.is_set() or self.stopping.exists()
 
-    def _found(self, answer: Lease | tuple[int, bool] | None) -> Lease | tuple[int, bool] | None:
-        """What a claim answered; after a lease, the next claim is another one."""
+    def _claim(self, *, woken: bool = False) -> Claim:
+        return Claim(
+            owner=self.owner,
+            nonce=self._nonce,
+            queues=self.queues,
+            lease_ms=LEASE_MS,
+            budget=self.budget,
+            woken=woken,
+        )
+
+    def _found(self, claim: Claim) -> Lease | Nothing | None:
+        """What a claim was answered; after a lease, the next claim is another one."""
         self._failures = 0
-        if isinstance(answer, Lease):
-            self._nonce = uuid.uuid4().hex
-        return answer
+        if isinstance(claim.found, Lease):
+            self._nonce = next(self._nonces)
+        return claim.found
 
     def _give_back(self, lease: Lease) -> None:
         """A lease that came with the end of the task before it, when the consumer is to stop."""
@@ -98,15 +112,18 @@ class LeaseWorker(Worker):
         except redis.RedisError as error:
             log.warning("task %s: not given back (%s); it runs again later", lease.id, error)
 
-    def _wait(self, due_in_ms: int) -> None:
+    def _wait(self, nothing: Nothing) -> None:
         """Until somebody marks a queue, a task is due, or five seconds are over."""
-        seconds = _BLOCK_S if due_in_ms < 0 else min(_BLOCK_S, due_in_ms / 1000 + 0.001)
+        due_in_s = nothing.due_in_ms / 1000 + 0.001
+        seconds = _BLOCK_S if nothing.due_in_ms < 0 else min(_BLOCK_S, due_in_s)
         try:
+            if nothing.kept_back == "budget" and self.budget:
+                spending.close_gate(self.huey.store, self.budget)
             self.huey.store.wait_for_work(self.queues, self.owner, seconds)
         except redis.RedisError as error:
             self._back_off("Redis does not answer, so nothing is claimed", error)
 
-    def _attempt(self, lease: Lease) -> Lease | tuple[int, bool] | None:
+    def _attempt(self, lease: Lease) -> Lease | Nothing | None:
         """Run it and write its end; what the claim that travelled with that has found."""
         self.heartbeat.hold(lease)
         log.info("task %s: attempt %d of %s", lease.id, lease.attempt, lease.name or "a message")
@@ -122,7 +139,7 @@ class LeaseWorker(Worker):
         finally:
             self.heartbeat.let_go(lease)
 
-    def _settle(self, settlement: Settlement) -> Lease | tuple[int, bool] | None:
+    def _settle(self, settlement: Settlement) -> Lease | Nothing | None:
         """Write the end of the attempt and claim the next; the lease is beaten for until that is done."""
         lease = settlement.lease
         while True:
@@ -145,10 +162,7 @@ class LeaseWorker(Worker):
             )
         else:
             log.warning("task %s: the lease was lost; this attempt's end is refused", lease.id)
-        return self._found(then.found) if then else None
-
-    def _claim(self) -> Claim:
-        return Claim(owner=self.owner, nonce=self._nonce, queues=self.queues, lease_ms=LEASE_MS)
+        return self._found(then) if then else None
 
     def _back_off(self, what: str, error: Exception) -> None:
         self._failures += 1
@@ -184,6 +198,7 @@ class LeaseConsumer(Consumer):
             heartbeat=self.heartbeat,
             queues=self.queues,
             stopping=self.settings.var / "stopping",
+            budget=spending.budget_of(self.settings),
         )
 
     def _create_scheduler(self) -> Housekeeper:

@@ -33,6 +33,7 @@ def take_back(settings: Settings, store: LeaseStore, owner: str) -> int:
             token,
             outcome="interrupted",
             reason="its consumer ended before the attempt did",
+            unpriced=True,
         )
         log.info("task %s: attempt %d of a former run is given back, uncounted", task_id, attempt)
     return len(mine)

@@ -73,15 +73,21 @@ class BatonHuey(Huey):
         return decorator
 
     def enqueue(
-        self, task: Any, key: str = "", queue: str | None = None, source: str | None = None
+        self,
+        task: Any,
+        key: str = "",
+        queue: str | None = None,
+        source: str | None = None,
+        lock: str = "",
     ) -> Any:
         """Submit; with a `key` a second submit of the same key answers the first task's result.
 
+        Of the tasks with the same `lock`, one runs at a time; the others wait in order and hold no consumer.
         A group or a chord goes in whole, in one step. In immediate mode the task runs here and now.
         """
         if not isinstance(task, Task):
             return self._enqueue_together(task)
-        for field, value in (("key", key), ("queue", queue), ("source", source)):
+        for field, value in (("key", key), ("queue", queue), ("source", source), ("lock", lock)):
             if value:
                 setattr(task, field, value)
         running = effects.current()
@@ -165,6 +171,8 @@ class BatonHuey(Huey):
             priority=checked_priority(task.priority),
             due_ms=due_ms(task.eta, self.utc),
             source=self._source_of(task),
+            lock=getattr(task, "lock", ""),
+            **getattr(task, "paying", dict)(),
         )
         return message
 
@@ -262,7 +270,7 @@ class BatonHuey(Huey):
         """Remove a value; Huey's tidying up around a body waits for settle, or a crash would undo half of it."""
         running = effects.current()
         if running is not None and not running.in_body:
-            if key != f"r:{running.lease.id}":  # settle does that one itself
+            if key != f"r:{running.lease.id}":  # the settlement sees to that one
                 running.tidy.append(key)
             return True
         return bool(super().delete(key))

@@ -63,11 +63,24 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: float = 0.0
     session: str = ""
     cancel: bool = False
+    lock: str = ""  # the tasks that name it run one at a time
     run: str = ""  # JSON of the consumer: host, boot, pid and folder of the live attempt
     body: bytes = b""
 
 
-_TEXT = ("kind", "name", "source", "key", "queue", "owner", "outcome", "reason", "session", "run")
+_TEXT = (
+    "kind",
+    "name",
+    "source",
+    "key",
+    "queue",
+    "owner",
+    "outcome",
+    "reason",
+    "session",
+    "run",
+    "lock",
+)
 _WHOLE = (
     *("priority", "attempt", "counted", "token"),
     *("created_ms", "due_ms", "started_ms", "finished_ms"),
@@ -78,6 +91,8 @@ def from_hash(task_id: str, fields: Mapping[bytes, bytes]) -> Record:
     """The record in a `task:{id}` hash; unknown fields are ignored, missing ones take their defaults."""
     text = {f: fields[f.encode()].decode("utf-8", "replace") for f in _TEXT if f.encode() in fields}
     whole = {f: int(float(fields[f.encode()] or 0)) for f in _WHOLE if f.encode() in fields}
+    if "kind" in text:
+        text["kind"] = text["kind"].partition(":")[0]  # what follows is the credential
     return Record(
         id=task_id,
         state=State(fields[b"state"].decode()),
@@ -101,6 +116,9 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     due_ms: int = 0
     source: str = ""
+    lock: str = ""  # of the tasks with this word, one runs at a time
+    credential: str = ""  # of a Claude task, where it is not the usual one
+    budget_usd: float | None = None  # what a Claude task may cost; None: what consumers say
 
 
 class Submitted(msgspec.Struct, frozen=True):
@@ -154,27 +172,54 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         0  # of the last attempt whose end was written; an earlier run with another was not
     )
     revoked: bool = True  # there may be a revocation of it or of its name: worth a look
+    probe: bool = False  # the one task that tries whether a limit is over: see LeaseStore.alive
+    charged_usd: float = 0.0  # booked for the run before, whose end nobody saw
+    credential: str = ""  # of a Claude task, where it is not the usual one
+
+    @property
+    def scope(self) -> str:
+        """What a limit of its credential closes the gate for."""
+        return f"claude:{self.credential or 'default'}"
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """What a claim found when it found no task."""
+
+    due_in_ms: int = -1  # until something is due; -1: nothing is
+    kept_back: str = ""  # "gate" or "budget" where only that keeps a task from this owner
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """What Claude tasks may cost a day (UTC), and what one reserves of that unless it says so itself."""
+
+    daily_usd: float
+    each_usd: float | None = None
 
 
 class Claim(msgspec.Struct, kw_only=True):
-    """A claim that travels with a settle: what is asked, and in `found` what the server answered.
+    """What an owner asks for, and in `found` what the server answered, once it has.
 
-    `found` is a lease, or (ms until something is due or -1, whether the gate keeps work back).
+    `woken` is for an owner that took a wake-up (wait_for_work): what it leaves wakes the next one.
     """
 
     owner: str
     nonce: str
     queues: Sequence[str]
     lease_ms: int
-    found: Lease | tuple[int, bool] | None = None
+    budget: Budget | None = None
+    woken: bool = False
+    found: Lease | Nothing | None = None
 
 
 class GateEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One reason why the gate is closed. `until_ms` None means until a person opens it."""
 
-    scope: str  # "all" (a pause) or "claude" (limits, login, budget)
+    scope: (
+        str  # "all" (a pause), "claude" (the budget), "claude:NAME" (a credential's limit or login)
+    )
     reason: str
     since_ms: int
     until_ms: int | None
     by: str
     why: str
+    probe: str = ""  # the id of the task that tries whether it is over

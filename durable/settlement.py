@@ -50,7 +50,12 @@ class Settlement:
     def _end(self, store: LeaseStore, state: State, then: Claim | None) -> bool:
         if self.effects is None:
             return store.settle(
-                self.lease, state, outcome=self.outcome, reason=self.reason, then=then
+                self.lease,
+                state,
+                outcome=self.outcome,
+                reason=self.reason,
+                forget=self._revocation(),
+                then=then,
             )
         retry = state is State.SCHEDULED
         return store.settle(
@@ -66,9 +71,13 @@ class Settlement:
             follow=self.effects.follow,
             member_value=b"" if retry else self.effects.member_value,
             values=self.effects.values,
-            forget=self.effects.tidy,
+            forget=[*self.effects.tidy, *self._revocation()],
             then=then,
         )
+
+    def _revocation(self) -> list[str]:
+        """The name of Huey's revocation of this task, where there may be one: it is for one run."""
+        return [f"r:{self.lease.id}"] if self.lease.revoked else []
 
 
 _SKIPPED = {

@@ -8,7 +8,17 @@ from typing import Any
 
 from durable import wire
 from durable.errors import CursorMovedError, NoSuchTaskError
-from durable.records import Chord, Claim, Cursor, Lease, State, Submission, Submitted
+from durable.records import (
+    Budget,
+    Chord,
+    Claim,
+    Cursor,
+    Lease,
+    Nothing,
+    State,
+    Submission,
+    Submitted,
+)
 from durable.views import Views
 
 
@@ -52,11 +62,44 @@ class LeaseStore(Views):
     # -- consumers
 
     def claim(
-        self, owner: str, nonce: str, queues: Sequence[str], lease_ms: int
-    ) -> Lease | tuple[int, bool]:
-        """A lease on the best task, or (ms until something is due or -1, whether the gate keeps work back)."""
-        claim = Claim(owner=owner, nonce=nonce, queues=queues, lease_ms=lease_ms)
-        return wire.claimed(self._run("claim", *wire.claim_args(claim)))
+        self,
+        owner: str,
+        nonce: str,
+        queues: Sequence[str],
+        lease_ms: int,
+        *,
+        budget: Budget | None = None,
+    ) -> Lease | Nothing:
+        """A lease on the best task, or why there is none. Wakes the next owner when more is left."""
+        return self.answer(
+            Claim(
+                owner=owner,
+                nonce=nonce,
+                queues=queues,
+                lease_ms=lease_ms,
+                budget=budget,
+                woken=True,
+            )
+        )
+
+    def answer(self, claim: Claim) -> Lease | Nothing:
+        """What `claim` says, for a claim that somebody made; also left in its `found`."""
+        claim.found = wire.claimed(self._run("claim", *wire.claim_args(claim)))
+        return claim.found
+
+    def adopt(
+        self, task_id: str, token: int, owner: str, nonce: str, lease_ms: int
+    ) -> Lease | None:
+        """Take over a run whose owner has gone: a new token, the same attempt; None when it is over.
+
+        Only for an owner of the same instance and host that has seen the flock of the old one free.
+        """
+        answer = self._run("adopt", task_id, token, owner, nonce, lease_ms)
+        return None if answer[0] == b"stale" else wire.lease(answer)
+
+    def alive(self, lease: Lease) -> int:
+        """A probe has heard from the API: its credential's gate opens; how many entries did."""
+        return int(self._run("alive", lease.id, lease.token))
 
     def wait_for_work(self, queues: Sequence[str], owner: str, timeout_s: float) -> None:
         """Block until somebody marks one of the queues or nudges the owner, or for `timeout_s`.
@@ -64,7 +107,7 @@ class LeaseStore(Views):
         Only a hint: claim decides.
         """
         keys = [self._key("nudge:" + owner), *(self._key("wake:" + q) for q in queues)]
-        self.client.bzpopmin(keys, timeout=max(timeout_s, 0.01))
+        self._line.ask("BZPOPMIN", *keys, max(timeout_s, 0.01))
 
     def nudge(self, owner: str) -> None:
         """Wake this owner's wait_for_work, and nobody else's."""
@@ -84,7 +127,7 @@ class LeaseStore(Views):
 
     def wait_for_poke(self, owner: str, timeout_s: float) -> bool:
         """Block until somebody wants this owner to beat now (a cancel), or for `timeout_s`."""
-        return bool(self.client.bzpopmin([self._key("poke:" + owner)], timeout=timeout_s))
+        return bool(self._line.ask("BZPOPMIN", self._key("poke:" + owner), timeout_s))
 
     def settle(
         self,
@@ -119,7 +162,7 @@ class LeaseStore(Views):
         args.extend(forget)
         if then is None:
             return bool(self._run("settle", *args)[0] == b"ok")
-        settled, claimed = self._run_both(("settle", args), ("claim", wire.claim_args(then)))
+        settled, claimed = self._run_together(("settle", args), ("claim", wire.claim_args(then)))
         then.found = wire.claimed(claimed)
         return bool(settled[0] == b"ok")
 
@@ -134,13 +177,15 @@ class LeaseStore(Views):
         cost_usd: float = 0.0,
         session: str = "",
         excused: bool = True,
+        unpriced: bool = False,
     ) -> bool:
         """Give the task back uncounted; False when the lease was not ours (harmless).
 
         Without `excused` the start counts towards STARTS_CAP: for an owner that died with it.
+        `unpriced`: nobody saw what its run cost, so what was reserved for it is booked.
         """
-        args = (task_id, token, outcome, reason, delay_ms, cost_usd, session, int(excused))
-        return bool(self._run("release", *args) == b"ok")
+        args = (task_id, token, outcome, reason, delay_ms, cost_usd, session)
+        return bool(self._run("release", *args, int(excused), int(unpriced)) == b"ok")
 
     def reap(self, grace_ms: int, limit: int = 100) -> list[tuple[str, str]]:
         """Suspect or give back what nobody beat for: (id, "suspected" | "requeued")."""
@@ -232,7 +277,7 @@ class LeaseStore(Views):
     def close_gate(
         self, scope: str, reason: str, *, by: str, why: str, until_ms: int | None = None
     ) -> None:
-        """Close the gate for `scope` ("all" or "claude"); `until_ms` None means until a person opens it."""
+        """Close the gate for a scope (see GateEntry); `until_ms` None means until a person opens it."""
         info = {"since_ms": self.now_ms(), "until_ms": until_ms, "by": by, "why": why}
         until = "" if until_ms is None else until_ms
         self._run("gate", "close", scope, reason, until, json.dumps(info))

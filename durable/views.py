@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from durable.errors import NoSuchTaskError
@@ -67,17 +67,27 @@ class Views(Scripts):
     def _index(self, state: State) -> list[tuple[str, bool]]:
         """The sets that hold the ids of a state, and whether their newest stand at the end."""
         if state is State.QUEUED:
-            return [
-                (f"ready:{q}:{kind}", False) for q in self.queues() for kind in ("python", "claude")
-            ]
+            ready = [(f"ready:{queue}:{kind}", False) for queue, kind in self._lanes()]
+            return [*ready, ("waiting", False)]  # those wait for a lock
         if state in FINAL:
             return [(f"finished:{state.value}", True)]
         return [({State.RUNNING: "leases"}.get(state, state.value), state is State.HELD)]
 
+    def _lanes(self) -> list[tuple[str, str]]:
+        """Queue and kind of every lane that ever held a task."""
+        found: Any = self.client.smembers(self._key("lanes"))
+        return sorted(
+            (queue, kind) for queue, _, kind in (f.decode().rpartition("|") for f in found)
+        )
+
     def queues(self) -> list[str]:
         """Names of all queues that ever held a task."""
-        names: Any = self.client.smembers(self._key("queues"))
-        return sorted(name.decode() for name in names)
+        return sorted({queue for queue, _ in self._lanes()})
+
+    def lock_holder(self, lock: str) -> str:
+        """The id of the task that runs under a lock; "" when none does."""
+        found: Any = self.client.hget(self._key("locks"), lock)
+        return found.decode() if found else ""
 
     def counts(self) -> dict[State, int]:
         """How many tasks are in each state."""
@@ -89,6 +99,16 @@ class Views(Scripts):
         for (state, _), size in zip(indexes, pipe.execute(), strict=True):
             totals[state] += size
         return totals
+
+    def counts_by_source(self) -> dict[str, dict[State, int]]:
+        """How many tasks of each source are in each state that tells something of it; queued ones wait, for
+        a consumer or for a time. What follows from other tasks is one source, "task"."""
+        pipe = self.client.pipeline(transaction=False)
+        pipe.hgetall(self._key("sources"))
+        pipe.zrange(self._key("leases"), 0, -1)
+        tallies, running = pipe.execute()
+        live = [r for r in self.records([i.decode() for i in running]) if r]
+        return by_source(tallies, [r.source for r in live])
 
     def result(self, task_id: str) -> bytes | None:
         """The stored result, undecoded; None when there is none (yet)."""
@@ -104,18 +124,52 @@ class Views(Scripts):
 
     def gate(self) -> list[GateEntry]:
         """Why the gate is closed; empty when it is open."""
-        entries: Any = self.client.hgetall(self._key("gate:info"))
+        pipe = self.client.pipeline(transaction=False)
+        pipe.hgetall(self._key("gate:info"))
+        pipe.hgetall(self._key("probes"))
+        entries, probes = pipe.execute()
         now = self.now_ms()
         found = []
         for member, info in entries.items():
             scope, _, reason = member.decode().partition("|")
-            entry = GateEntry(scope=scope, reason=reason, **json.loads(info))
-            if entry.until_ms is None or entry.until_ms > now:
+            probe = probes.get(scope.encode(), b"").decode()
+            entry = GateEntry(scope=scope, reason=reason, probe=probe, **json.loads(info))
+            if entry.until_ms is None or entry.until_ms > now or scope.startswith("claude:"):
                 found.append(entry)
         return sorted(found, key=lambda e: e.since_ms)
+
+    def reserved_usd(self) -> float:
+        """What running Claude tasks have reserved of the day's budget."""
+        values: Any = self.client.hvals(self._key("reserved"))
+        return sum(float(value) for value in values)
 
     def spent_today_usd(self) -> float:
         """What all attempts that ended today (UTC, by the server's clock) have cost."""
         day = self.now_ms() // 86_400_000
         value: Any = self.client.hget(self._key("spent"), str(day))
         return float(value or 0)
+
+
+def by_source(
+    tallies: Mapping[bytes, bytes], running: Sequence[str]
+) -> dict[str, dict[State, int]]:
+    """From the tallies that scripts keep, and the sources of what runs. Reads only its arguments."""
+    found: dict[str, dict[State, int]] = {}
+    for field, value in tallies.items():
+        source, _, word = field.decode("utf-8", "replace").rpartition("|")
+        counts = found.setdefault(source, dict.fromkeys(State, 0))
+        if word == "in":
+            counts[State.QUEUED] += int(value)
+        else:
+            counts[State(word)] += int(value)
+            counts[State.QUEUED] -= int(value)
+    for source in running:
+        counts = found.setdefault(_tallied(source), dict.fromkeys(State, 0))
+        counts[State.RUNNING] += 1
+        counts[State.QUEUED] -= 1
+    return found
+
+
+def _tallied(source: str) -> str:
+    """As tally of scripts/lib/record.lua has it."""
+    return "task" if source.startswith("task:") else source

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from durable.records import Chord, Claim, Lease, Submission, Submitted
+from durable.records import Chord, Claim, Lease, Nothing, Submission, Submitted
 
 #: A task that took its owner with it this often (killed, not heard of) is held.
 STARTS_CAP = 20
@@ -13,34 +13,49 @@ STARTS_CAP = 20
 
 def claim_args(claim: Claim) -> list[object]:
     """What claim.lua takes."""
-    return [claim.owner, claim.nonce, claim.lease_ms, STARTS_CAP, *claim.queues]
+    budget = claim.budget
+    daily = "" if budget is None else budget.daily_usd
+    each = "" if budget is None or budget.each_usd is None else budget.each_usd
+    about = [claim.owner, claim.nonce, claim.lease_ms, STARTS_CAP, daily, each, int(claim.woken)]
+    return [*about, *claim.queues]
 
 
-def claimed(answer: list[Any]) -> Lease | tuple[int, bool]:
-    """What claim.lua answered: a lease, or (ms until something is due, whether the gate is closed)."""
+def claimed(answer: list[Any]) -> Lease | Nothing:
+    """What claim.lua answered."""
     if answer[0] == b"none":
-        return int(answer[1]), answer[2] == 1
+        return Nothing(int(answer[1]), answer[2].decode())
+    return lease(answer)
+
+
+def lease(answer: list[Any]) -> Lease:
+    """A lease, as claim.lua and adopt.lua answer it."""
+    kind, _, credential = answer[6].decode().partition(":")
     return Lease(
         id=answer[1].decode(),
         token=int(answer[2]),
         attempt=int(answer[3]),
         counted=int(answer[4]),
         body=answer[5],
-        kind=answer[6].decode(),
+        kind=kind,
         source=answer[7].decode(),
         name=answer[8].decode(),
         queue=answer[9].decode(),
         settled_token=int(answer[10]),
         revoked=answer[11] != 0,
+        probe=answer[12] == 1,
+        charged_usd=float(answer[13]),
+        credential=credential,
     )
 
 
 def submission_args(task: Submission) -> Iterable[object]:
-    """The nine values of a task, as prelude.lua's insert takes them."""
+    """The values of a task, as insert of scripts/lib/record.lua takes them."""
     due = task.due_ms if task.due_ms > 0 else 0
+    kind = f"{task.kind}:{task.credential}" if task.credential else task.kind
+    budget = "" if task.budget_usd is None else task.budget_usd
     return (
-        *(task.id, task.key, task.kind, task.queue, task.priority),
-        *(due, task.source, task.name, task.body),
+        *(task.id, task.key, kind, task.queue, task.priority),
+        *(due, task.source, task.name, task.body, task.lock, budget),
     )
 
 

@@ -14,6 +14,7 @@ import msgspec
 from settings import entries as settings_entries
 from settings import environment as settings_environment
 from settings import redis as settings_redis
+from settings.credentials import credential
 from settings.document import Document, SettingsError, read_document
 from settings.entries import Entry, value_of
 from settings.environment import Surroundings
@@ -23,9 +24,24 @@ from settings.types import CLI_OPTIONS, ClaudeOptions, ConsumerGroup, Poller, Sc
 from settings.values import Duration, Instance, Span, Usd, parse_duration
 
 __all__ = [
-    "CLI_OPTIONS", "ROOT", "ClaudeOptions", "ConsumerGroup", "Duration", "Poller", "RedisSettings",
-    "Schedule", "Settings", "SettingsError", "Watcher", "ensure_config", "load", "make_run_dir",
-    "overlay", "parse_duration", "resolve_options",
+    "CLI_OPTIONS",
+    "ROOT",
+    "ClaudeOptions",
+    "ConsumerGroup",
+    "Duration",
+    "Poller",
+    "RedisSettings",
+    "Schedule",
+    "Settings",
+    "SettingsError",
+    "Watcher",
+    "credential",
+    "ensure_config",
+    "load",
+    "make_run_dir",
+    "overlay",
+    "parse_duration",
+    "resolve_options",
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -120,6 +120,7 @@ class Watcher(Struct, frozen=True, kw_only=True):
     ignore: Texts = IGNORED
     priority: Priority = 0
     queue: Queue = "default"
+    lock: Text | None = None
     options: dict[str, Any] = {}
 
 
@@ -135,6 +136,7 @@ class Poller(Struct, frozen=True, kw_only=True):
     first: Literal["baseline", "all"] | Count = "all"
     priority: Priority = 0
     queue: Queue = "default"
+    lock: Text | None = None
     options: dict[str, Any] = {}
 
 
@@ -151,4 +153,5 @@ class Schedule(Struct, frozen=True, kw_only=True):
     result: Text | None = None
     priority: Priority = 0
     queue: Queue = "default"
+    lock: Text | None = None
     options: dict[str, Any] = {}

@@ -5,21 +5,17 @@ if ARGV[1] == 'close' then
   local entry = ARGV[2] .. '|' .. ARGV[3]
   local until_ms = ARGV[4] == '' and '+inf' or ARGV[4]
   -- a guess about a limit's end never shortens what the limit itself has said
-  changed = redis.call('ZADD', P .. 'gate', 'GT', 'CH', until_ms, entry)
-  if changed == 1 then redis.call('HSET', P .. 'gate:info', entry, ARGV[5]) end
-  note('gate closed', '', entry)
+  changed = call('ZADD', P .. 'gate', 'GT', 'CH', until_ms, entry)
+  if changed == 1 then call('HSET', P .. 'gate:info', entry, ARGV[5]) end
+  q.note('gate closed', '', entry)
 else
-  for _, entry in ipairs(redis.call('ZRANGE', P .. 'gate', 0, -1)) do
+  for _, entry in ipairs(call('ZRANGE', P .. 'gate', 0, -1)) do
     local scope, reason = string.match(entry, '^([^|]*)|(.*)$')
     if (ARGV[2] == '' or ARGV[2] == scope) and (ARGV[3] == '' or ARGV[3] == reason) then
-      redis.call('ZREM', P .. 'gate', entry)
-      redis.call('HDEL', P .. 'gate:info', entry)
-      note('gate opened', '', entry)
+      q.open_entry(entry)
       changed = changed + 1
     end
   end
-end
-if ARGV[1] == 'open' then
-  for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do wake(queue) end
+  q.wake_all()
 end
 return changed

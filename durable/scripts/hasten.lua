@@ -1,11 +1,11 @@
 -- hasten: a waiting task becomes the next of its priority. ARGV: id. Answers the state found ('missing' when there is
 -- none); only a queued or scheduled task is moved.
-local id = ARGV[1]
-local state = redis.call('HGET', task_key(id), 'state')
-if not state then return 'missing' end
-if state == 'queued' or state == 'scheduled' then
-  unlink(id)
-  to_ready(id, true)
-  note('hastened', id, '')
+local t = q.load(ARGV[1])
+local found = t.state
+if not found then return 'missing' end
+if found == 'queued' or found == 'scheduled' then
+  q.leave(t)
+  q.to_ready(t, true)
+  q.note('hastened', t.id, '')
 end
-return state
+return found

@@ -1,10 +1,10 @@
 -- hold: a person puts a waiting task aside. ARGV: id, reason. Answers the state found ('missing' when there is none);
 -- only a queued or scheduled task is moved.
-local id = ARGV[1]
-local state = redis.call('HGET', task_key(id), 'state')
-if not state then return 'missing' end
-if state == 'queued' or state == 'scheduled' then
-  unlink(id)
-  to_held(id, now_ms(), ARGV[2])
+local t = q.load(ARGV[1])
+local found = t.state
+if not found then return 'missing' end
+if found == 'queued' or found == 'scheduled' then
+  q.leave(t)
+  q.to_held(t, ARGV[2])
 end
-return state
+return found

@@ -1,16 +1,14 @@
 -- requeue: a person sends a held, failed or cancelled task back into its queue, with its retries new.
 -- ARGV: id. Answers the state found ('missing' when there is none); only these three states are moved.
-local id = ARGV[1]
-local state = redis.call('HGET', task_key(id), 'state')
-if not state then return 'missing' end
-if state == 'held' or state == 'failed' or state == 'cancelled' then
-  unlink(id)
-  redis.call('ZREM', P .. 'finished:' .. state, id)
-  local attempt = redis.call('HGET', task_key(id), 'attempt') or 0
-  redis.call('HDEL', task_key(id), 'result', 'finished_ms')
-  redis.call('HSET', task_key(id), 'counted', 0, 'excused', attempt, 'outcome', '', 'reason', '')
-  reopen_place(id)
-  to_ready(id, false)
-  note('requeued', id, state)
+local t = q.load(ARGV[1], 'attempt')
+local found = t.state
+if not found then return 'missing' end
+if found == 'held' or found == 'failed' or found == 'cancelled' then
+  q.leave(t)
+  call('HDEL', t.key, 'result', 'finished_ms')
+  for field, value in pairs({ counted = 0, excused = t.more[1] or 0, outcome = '', reason = '' }) do q.set(t, field, value) end
+  q.reopen_place(t.id)
+  q.to_ready(t)
+  q.note('requeued', t.id, found)
 end
-return state
+return found

@@ -1,47 +1,44 @@
 -- settle: the attempt is over. The record moves, and what its end causes goes in, in one step.
 -- ARGV: id, token, state (succeeded failed cancelled | scheduled = retry | held), outcome, reason, result ('' none),
---       due ms from now (retry), body ('' as it is), cost usd, session ('' as it is), number of tasks that follow, nine values each,
---       what a chord gets of it ('' nothing), number of values to store, then key, value each, then keys of values to remove.
+--       due ms from now (retry), body ('' as it is), cost usd, session ('' as it is), number of tasks that follow, their
+--       values (see insert), what a chord gets of it ('' nothing), number of values to store, then key, value each,
+--       then keys of values to remove.
 -- Answers {'ok', state}; the same token again gets the same answer; anybody else's gets {'stale', state}.
-local id, token, state, outcome, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local key = task_key(id)
-local r = redis.call('HMGET', key, 'token', 'state', 'settled_token', 'settled_state', 'cancel')
-if r[3] == token then return { 'ok', r[4] } end
-if r[1] ~= token or r[2] ~= 'running' then return { 'stale', r[2] or '' } end
+local token, state, outcome, reason = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local t = q.load(ARGV[1], 'settled_token', 'settled_state')
+if t.more[1] == token then return { 'ok', t.more[2] } end
+if t.token ~= token or t.state ~= 'running' then return { 'stale', t.state or '' } end
 
-if r[5] and (state == 'scheduled' or state == 'held') then -- a person said: no more of it
+if t.cancel and (state == 'scheduled' or state == 'held') then -- a person said: no more of it
   state, outcome, reason = 'cancelled', 'cancelled', 'cancelled by a person'
 end
 
-local now = now_ms()
-drop_lease(id)
-drop_value('r:' .. id) -- as Huey does at the end of a body: a revocation is for once
-redis.call('HSET', key, 'settled_token', token, 'settled_state', state)
-add_cost(id, now, ARGV[9])
-if ARGV[6] ~= '' then redis.call('HSET', key, 'result', ARGV[6]) end
-if ARGV[8] ~= '' then redis.call('HSET', key, 'body', ARGV[8]) end
-if ARGV[10] ~= '' then redis.call('HSET', key, 'session', ARGV[10]) end
-for n = 0, tonumber(ARGV[11]) - 1 do insert(12 + n * FIELDS, now) end
-local after = 12 + tonumber(ARGV[11]) * FIELDS
+if t.probe and state == 'succeeded' then q.open_scope(t.probe) end
+if t.cancel then q.drop_value('r:' .. t.id) end -- Huey's revoke of a running task; it is for once
+q.leave(t)
+q.set(t, 'settled_token', token)
+q.set(t, 'settled_state', state)
+q.add_cost(t, ARGV[9])
+if ARGV[6] ~= '' then q.set(t, 'result', ARGV[6]) end
+if ARGV[8] ~= '' then q.set(t, 'body', ARGV[8]) end
+if ARGV[10] ~= '' then q.set(t, 'session', ARGV[10]) end
+for n = 0, tonumber(ARGV[11]) - 1 do q.insert(ARGV, 12 + n * q.FIELDS) end
+local after = 12 + tonumber(ARGV[11]) * q.FIELDS
 local value, stored = ARGV[after], tonumber(ARGV[after + 1])
-for n = after + 2, after + 1 + 2 * stored, 2 do put_value(ARGV[n], ARGV[n + 1], now) end
-for n = after + 2 + 2 * stored, #ARGV do drop_value(ARGV[n]) end
+for n = after + 2, after + 1 + 2 * stored, 2 do q.put_value(ARGV[n], ARGV[n + 1]) end
+for n = after + 2 + 2 * stored, #ARGV do q.drop_value(ARGV[n]) end
 
 if state == 'scheduled' then
-  local due = now + tonumber(ARGV[7])
-  redis.call('HINCRBY', key, 'counted', 1)
-  redis.call('HSET', key, 'state', 'scheduled', 'due_ms', int(due), 'outcome', outcome, 'reason', reason)
-  if due > now then
-    local queue = place(id)
-    put_scheduled(id, queue, due)
-  else
-    to_ready(id, false)
-  end
-  note('retrying', id, outcome)
+  local due = q.now_ms() + tonumber(ARGV[7])
+  call('HINCRBY', t.key, 'counted', 1)
+  q.set(t, 'outcome', outcome)
+  q.set(t, 'reason', reason)
+  if due > q.now_ms() then q.to_scheduled(t, due) else q.to_ready(t) end
+  q.note('retrying', t.id, outcome)
 elseif state == 'held' then
-  redis.call('HSET', key, 'outcome', outcome)
-  to_held(id, now, reason)
+  q.set(t, 'outcome', outcome)
+  q.to_held(t, reason)
 else
-  finish(id, now, state, outcome, reason, value)
+  q.finish(t, state, outcome, reason, value)
 end
 return { 'ok', state }

@@ -1,7 +1,7 @@
 -- unlock: let a named lock go, if it is still the caller's: one whose time ran out may be another's by now.
 -- ARGV: name, the taker's token. Answers 1 when it was let go.
-if redis.call('GET', P .. 'kv:' .. ARGV[1]) ~= ARGV[2] then return 0 end
-redis.call('DEL', P .. 'kv:' .. ARGV[1])
-redis.call('ZREM', P .. 'kv', ARGV[1])
-redis.call('HDEL', P .. 'lockers', ARGV[1])
+if call('GET', P .. 'kv:' .. ARGV[1]) ~= ARGV[2] then return 0 end
+call('DEL', P .. 'kv:' .. ARGV[1])
+call('ZREM', P .. 'kv', ARGV[1])
+call('HDEL', P .. 'lockers', ARGV[1])
 return 1

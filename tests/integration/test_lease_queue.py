@@ -159,7 +159,7 @@ def test_three_consumers_do_two_hundred_tasks_each_once(site: Site) -> None:
     store = site.store
     wait_until(lambda: store.counts()[State.SUCCEEDED] == 200, 60, "200 tasks succeeded")
     assert sorted(map(int, lines.read_text().split())) == list(range(200))
-    served = {r.decode() for r in store.client.keys("*owner:*")}  # type: ignore[union-attr]
+    served = {r.decode() for r in store.client.keys("*nonce:*")}  # type: ignore[union-attr]
     assert len(served) == 3
 
 

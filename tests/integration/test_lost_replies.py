@@ -60,6 +60,26 @@ def claimed(bench: Bench) -> tuple[str, int, int]:
     return found.id, found.token, found.attempt
 
 
+def locked(bench: Bench) -> tuple[str, int, int]:
+    bench.store.submit([sub(i, lock="repo", priority=10) for i in ("l1", "l2")])
+    return claimed(bench)
+
+
+def adopted(bench: Bench) -> tuple[str, int, int]:
+    lease = bench.lease
+    found = leased(bench.store.adopt(lease.id, lease.token, "me", "n3", LEASE_MS))
+    return found.id, found.token, found.attempt
+
+
+def limit(bench: Bench) -> None:
+    """A limit whose time is over, and the task that tries: the one in hand, by the same owner."""
+    store = bench.store
+    store.open_gate("pause")
+    store.close_gate("claude:default", "limit", by="t", why="", until_ms=store.now_ms() - 1)
+    store.submit([sub("tries", kind="claude", priority=9)])
+    bench.lease = leased(store.claim("me", "n4", QUEUES, LEASE_MS))
+
+
 def settle(state: State, **more: Any) -> Callable[[Bench], bool]:
     def act(bench: Bench) -> bool:
         follow = [sub("next", key="after:runs")]
@@ -91,6 +111,9 @@ CASES: dict[str, Case] = {
     "submit with a cursor": Case(submit_with_cursor),
     "claim": Case(claimed, before=Bench.unpause),
     "claim of nothing": Case(lambda b: b.store.claim("me", "n2", ["empty"], LEASE_MS)),
+    "claim of a locked task": Case(locked, before=Bench.unpause),
+    "adopt": Case(adopted),
+    "alive": Case(lambda b: b.store.alive(b.lease), repeat=0, before=limit),
     "started": Case(lambda b: b.store.started(b.lease, {"pid": 7}, "session")),
     "beat": Case(lambda b: b.store.beat([(b.lease.id, b.lease.token), ("waits", 1)], LEASE_MS)),
     "settle succeeded": Case(settle(State.SUCCEEDED, result=b"1", session="s")),
@@ -198,6 +221,6 @@ def content(client: Any, key: bytes, name: str) -> Any:
 def timeless(field: str, value: bytes) -> Any:
     if field.endswith(_TIMES):
         return "a time"
-    if "|" in field:  # what the gate is told about one entry
+    if value.startswith(b"{") and b"since_ms" in value:  # what the gate is told about one entry
         return json.loads(value) | {"since_ms": "a time"}
     return value

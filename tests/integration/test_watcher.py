@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import redis
 
-from durable.records import Record, State
+from durable.records import Lease, Record, State
 from durable.store import LeaseStore
 from producers import claims, events, folder, putaway
 from producers.drops import VARIABLES
@@ -78,7 +78,7 @@ class Rig:
     def end(self, state: State = State.SUCCEEDED) -> None:
         """End the next task, and let the watcher see it."""
         lease = self.store.claim("tester", f"n{self.now}", ["default"], 30_000)
-        assert not isinstance(lease, tuple)
+        assert isinstance(lease, Lease)
         assert self.store.settle(lease, state, outcome=state.value, reason="because")
         self.step(1.5)
 

@@ -11,6 +11,7 @@ import redis
 
 from consumers.attempt import Runs
 from durable import effects
+from durable.effects import Effects
 from durable.records import Lease
 from durable.verdicts import GiveBack
 from tests.conftest import ROOT
@@ -61,24 +62,24 @@ def test_the_newest_run_that_ended_well_is_taken_however_often_its_owner_died(
     tmp_path: Path, number: int
 ) -> None:
     ended(tmp_path, 1, token=7)
-    found = runs_in(tmp_path)._earlier(lease(number), {})
+    found = runs_in(tmp_path)._earlier(Effects(lease(number)), {})
     assert found is not None
     assert found[0].outcome.value == "succeeded"
 
 
 def test_a_run_whose_end_was_written_is_not_taken_again(tmp_path: Path) -> None:
     ended(tmp_path, 1, token=7)
-    assert runs_in(tmp_path)._earlier(lease(2, settled_token=7), {}) is None
+    assert runs_in(tmp_path)._earlier(Effects(lease(2, settled_token=7)), {}) is None
 
 
 def test_a_run_that_did_not_end_well_is_not_taken(tmp_path: Path) -> None:
     ended(tmp_path, 1, token=7)
     ended(tmp_path, 2, token=8, stream=SUCCESS.with_name("sigterm.jsonl"))
-    assert runs_in(tmp_path)._earlier(lease(3), {}) is None
+    assert runs_in(tmp_path)._earlier(Effects(lease(3)), {}) is None
 
 
 def test_a_redis_that_is_away_before_the_start_costs_no_attempt(tmp_path: Path) -> None:
-    """The budget is asked of Redis; what was not started did not fail."""
+    """Here it is to be told that there is no claude; what was not started did not fail."""
     running = effects.begin(lease(1))
     try:
         with pytest.raises(GiveBack, match="before the start"):

@@ -16,7 +16,8 @@ from durable.store import LeaseStore
 
 LEASE_MS = 30_000
 QUEUES = ("default", "gpu")
-OWNERS = st.sampled_from(["one", "two"])
+OWNERS = st.sampled_from(["i:h:one", "i:h:two"])
+LOCKS = st.sampled_from(["", "", "repo"])
 IDS = st.sampled_from("abcd")
 KEYS = st.sampled_from(["", "", "k1", "k2"])
 INDEX = {State.RUNNING: "leases", State.SCHEDULED: "scheduled", State.HELD: "held"}
@@ -29,6 +30,7 @@ class Known:
     state: State
     key: str
     queue: str
+    lock: str = ""
     token: int = 0
     settled: int = 0
     attempt: int = 0
@@ -57,8 +59,13 @@ class Model:
         if there is not None:
             return there, False
         state = State.SCHEDULED if task.due_ms else State.QUEUED
-        self.tasks[task.id] = Known(state, task.key, task.queue)
+        self.tasks[task.id] = Known(state, task.key, task.queue, task.lock)
         return task.id, True
+
+    def may_run(self, known: Known) -> bool:
+        """Whether nobody runs under its lock."""
+        runs = (k for k in self.tasks.values() if k.state is State.RUNNING)
+        return not known.lock or all(k.lock != known.lock for k in runs)
 
     def owns(self, lease: Lease) -> bool:
         """Whether this lease is the one that holds now."""
@@ -82,17 +89,22 @@ class QueueMachine(RuleBasedStateMachine):
     @initialize(target=leases)
     def begin(self) -> Any:
         """Two tasks that run and one that waits: most of what can go wrong begins with a lease."""
-        self.submit(["a", "b", "c"], "", "default", later=False)
-        return multiple(self.claim("one", "both"), self.claim("two", "both"))
+        self.submit(["a", "b", "c"], "", "default", "", later=False)
+        return multiple(self.claim("i:h:one", "both"), self.claim("i:h:two", "both"))
 
     # -- in
 
     @rule(
-        ids=st.lists(IDS, max_size=3), key=KEYS, queue=st.sampled_from(QUEUES), later=st.booleans()
+        ids=st.lists(IDS, max_size=3),
+        key=KEYS,
+        queue=st.sampled_from(QUEUES),
+        lock=LOCKS,
+        later=st.booleans(),
     )
-    def submit(self, ids: list[str], key: str, queue: str, later: bool) -> None:
+    def submit(self, ids: list[str], key: str, queue: str, lock: str, later: bool) -> None:
         """A batch without a cursor."""
-        batch = [sub(i, key=key, queue=queue, due_ms=2**42 if later else 0) for i in ids]
+        due_ms = 2**42 if later else 0
+        batch = [sub(i, key=key, queue=queue, lock=lock, due_ms=due_ms) for i in ids]
         expected = [self.model.put(task) for task in batch]
         assert [(s.id, s.new) for s in self.store.submit(batch)] == expected
 
@@ -138,7 +150,7 @@ class QueueMachine(RuleBasedStateMachine):
         ready = [
             i
             for i, known in self.model.tasks.items()
-            if known.state is State.QUEUED and known.queue in queues
+            if known.state is State.QUEUED and known.queue in queues and self.model.may_run(known)
         ]
         if not isinstance(found, Lease):
             assert not ready
@@ -161,6 +173,23 @@ class QueueMachine(RuleBasedStateMachine):
         again = self.store.claim(owner, nonce, QUEUES, LEASE_MS)
         assert isinstance(again, Lease)
         assert (again.id, again.token, again.attempt) == (lease.id, lease.token, lease.attempt)
+        self.model.tasks[lease.id].suspected = False
+
+    @rule(target=leases, lease=leases, owner=OWNERS)
+    def adopt(self, lease: Lease, owner: str) -> Any:
+        """The run goes on under a new token; a stale one takes nothing over."""
+        self.nonces += 1
+        for _ in range(2):
+            found = self.store.adopt(lease.id, lease.token, owner, str(self.nonces), LEASE_MS)
+        if not self.model.owns(lease):
+            assert found is None
+            return multiple()
+        assert found is not None
+        assert found.token == self.model.token + 1
+        known = self.model.tasks[lease.id]
+        self.model.token = known.token = found.token
+        known.suspected = False
+        return found
 
     @rule(lease=leases)
     def beat(self, lease: Lease) -> None:
@@ -189,9 +218,10 @@ class QueueMachine(RuleBasedStateMachine):
             answer = self.store.settle(lease, to, outcome="o", retry_ms=2**40)
             assert answer == expected
         if owned:
-            self._let_go(known, to)
+            stopped = known.cancel and to in (State.SCHEDULED, State.HELD)
+            self._let_go(known, State.CANCELLED if stopped else to)
             known.settled = lease.token
-            known.counted += to is State.SCHEDULED
+            known.counted += known.state is State.SCHEDULED
 
     @rule(lease=leases, later=st.booleans())
     def release(self, lease: Lease, later: bool) -> None:
@@ -281,9 +311,45 @@ class QueueMachine(RuleBasedStateMachine):
         """The one that its state says."""
         homes: dict[str, list[str]] = {}
         for key in (*INDEX.values(), *(f"finished:{s}" for s in FINAL), *ready_keys()):
-            for member in self.client.zrange("{test}:" + key, 0, -1):
-                homes.setdefault(member.decode(), []).append(key)
+            for task_id in self._members(key):
+                homes.setdefault(task_id, []).append(key)
+        waiting = self._members("waiting")
+        for task_id in waiting:
+            assert self.model.tasks[task_id].lock
+            homes.setdefault(task_id, []).append(home(self.model.tasks[task_id]))
         assert homes == {i: [home(known)] for i, known in self.model.tasks.items()}
+        lines = [f"waiting:repo|{queue}|python" for queue in QUEUES]
+        assert sorted(waiting) == sorted(i for line in lines for i in self._members(line))
+
+    def _members(self, key: str) -> list[str]:
+        return [member.decode() for member in self.client.zrange("{test}:" + key, 0, -1)]
+
+    @invariant()
+    def one_task_of_a_lock_runs_and_holds_it(self) -> None:
+        """And nobody waits for a lock that is free while nothing of its lane stands ready for it."""
+        locked = {i: k for i, k in self.model.tasks.items() if k.lock}
+        running = [i for i, known in locked.items() if known.state is State.RUNNING]
+        assert self.store.lock_holder("repo") == "".join(running)
+        assert len(running) <= 1
+        ready = {i for key in ready_keys() for i in self._members(key)}
+        waiting = self._members("waiting")
+        for queue in QUEUES:
+            lane = [i for i in locked if locked[i].queue == queue]
+            standing = [i for i in lane if i in ready]
+            assert len(standing) <= 1
+            assert running or standing or not any(i in waiting for i in lane)
+
+    @invariant()
+    def sources_are_counted(self) -> None:
+        """Each tally is what it counts."""
+        counts = self.store.counts_by_source().get("", dict.fromkeys(State, 0))
+        for state in State:
+            there = [k.state for k in self.model.tasks.values()]
+            expected = there.count(state)
+            if state is State.QUEUED:
+                expected += there.count(State.SCHEDULED)
+            if state is not State.SCHEDULED:
+                assert counts[state] == expected, state
 
     @invariant()
     def every_record_is_as_the_model_has_it(self) -> None:

@@ -1,32 +1,12 @@
 """The table of every script: what it answers and where the record stands afterwards, repeats included."""
 
-import time
-from typing import Any
-
 import pytest
 
 from durable.errors import CursorMovedError, NoSuchTaskError
-from durable.records import MOVES, Claim, Cursor, Lease, State, Submission
+from durable.records import MOVES, Claim, Cursor, Lease, Nothing, State, Submission
 from durable.store import LeaseStore
 from durable.wire import STARTS_CAP
-
-QUEUES = ("default",)
-
-
-def sub(task_id: str, **fields: Any) -> Submission:
-    return Submission(id=task_id, body=b"{}", **fields)
-
-
-def claim(store: LeaseStore, nonce: str = "n", owner: str = "me") -> Lease:
-    found = store.claim(owner, nonce, QUEUES, 30_000)
-    assert isinstance(found, Lease)
-    return found
-
-
-def state(store: LeaseStore, task_id: str) -> State:
-    record = store.record(task_id)
-    assert record is not None
-    return record.state
+from tests.unit.leasing import QUEUES, claim, state, sub
 
 
 def test_a_submit_that_is_repeated_adds_nothing(store: LeaseStore) -> None:
@@ -100,7 +80,7 @@ def test_priority_decides_then_the_order_of_arrival(store: LeaseStore) -> None:
 
 def test_a_task_of_another_queue_is_left_alone(store: LeaseStore) -> None:
     store.submit([sub("gpu", queue="gpu")])
-    assert isinstance(store.claim("me", "n", QUEUES, 1000), tuple)
+    assert isinstance(store.claim("me", "n", QUEUES, 1000), Nothing)
     assert isinstance(store.claim("me", "n", ("default", "gpu"), 1000), Lease)
 
 
@@ -108,14 +88,14 @@ def test_a_due_task_is_moved_and_one_that_is_not_says_when(store: LeaseStore) ->
     now = store.now_ms()
     store.submit([sub("later", due_ms=now + 60_000)])
     answer = store.claim("me", "n", QUEUES, 1000)
-    assert isinstance(answer, tuple)
-    assert 59_000 < answer[0] <= 60_000
+    assert isinstance(answer, Nothing)
+    assert 59_000 < answer.due_in_ms <= 60_000
     store.submit([sub("past", due_ms=now - 5)])
     assert claim(store).id == "past"
 
 
 def test_an_id_without_a_message_fails_with_its_reason_and_stops_nobody(store: LeaseStore) -> None:
-    store.client.sadd("{test}:queues", "default")
+    store.client.sadd("{test}:lanes", "default|python")
     store.client.zadd("{test}:ready:default:python", {"ghost": -1e18})
     store.submit([sub("real")])
     assert claim(store).id == "real"
@@ -130,7 +110,7 @@ def test_a_task_that_never_comes_to_an_end_is_held(store: LeaseStore) -> None:
     for n in range(STARTS_CAP):
         lease = claim(store, str(n))
         store.release(lease.id, lease.token, outcome="interrupted", reason="", excused=False)
-    assert isinstance(store.claim("me", "last", QUEUES, 1000), tuple)
+    assert isinstance(store.claim("me", "last", QUEUES, 1000), Nothing)
     assert state(store, "poison") is State.HELD
     store.requeue("poison")
     assert claim(store, "after a person").attempt == STARTS_CAP + 1
@@ -160,15 +140,6 @@ def test_a_repeated_claim_renews_the_lease(store: LeaseStore) -> None:
     store.reap(grace_ms=-1)
     claim(store, "n")
     assert store.reap(grace_ms=0) == []
-
-
-def test_a_guess_never_shortens_a_known_limit(store: LeaseStore) -> None:
-    known = store.now_ms() + 3_600_000
-    store.close_gate("claude", "usage limit", by="a", why="until four", until_ms=known)
-    store.close_gate("claude", "usage limit", by="b", why="?", until_ms=known - 1_000_000)
-    assert [(e.until_ms, e.why) for e in store.gate()] == [(known, "until four")]
-    store.close_gate("claude", "usage limit", by="c", why="until five", until_ms=known + 1)
-    assert [e.why for e in store.gate()] == ["until five"]
 
 
 def test_a_settle_that_is_repeated_gets_the_same_answer(store: LeaseStore) -> None:
@@ -281,41 +252,6 @@ def test_a_cancelled_task_that_is_given_back_stays_cancelled(store: LeaseStore) 
     store.cancel("a")
     store.release("a", lease.token, outcome="interrupted", reason="stopped")
     assert state(store, "a") is State.CANCELLED
-
-
-def test_a_closed_gate_keeps_claude_back_and_a_pause_keeps_all_back(store: LeaseStore) -> None:
-    store.submit([sub("c", kind="claude", priority=9), sub("p")])
-    store.close_gate("claude", "usage limit", by="t", why="spent")
-    assert claim(store, "1").id == "p"
-    store.submit([sub("p2")])
-    store.close_gate("all", "pause", by="me", why="holiday")
-    answer = store.claim("me", "2", QUEUES, 1000)
-    assert isinstance(answer, tuple)
-    assert answer[1]
-    assert store.open_gate("pause") == 1
-    assert claim(store, "3").id == "p2"
-    assert isinstance(store.claim("me", "4", QUEUES, 1000), tuple)
-    store.open_gate()
-    assert claim(store, "5").id == "c"
-
-
-def test_the_gate_opens_by_itself_when_its_time_is_over(store: LeaseStore) -> None:
-    store.submit([sub("c", kind="claude")])
-    soon = store.now_ms() + 30
-    store.close_gate("claude", "usage limit", by="t", why="spent", until_ms=soon)
-    answer = store.claim("me", "1", QUEUES, 1000)
-    assert isinstance(answer, tuple)
-    assert 0 <= answer[0] <= 30
-    while store.now_ms() < soon:
-        time.sleep(0.005)
-    assert claim(store, "2").id == "c"
-    assert store.gate() == []
-
-
-def test_the_end_of_one_limit_does_not_open_a_pause(store: LeaseStore) -> None:
-    store.close_gate("claude", "usage limit", by="t", why="spent", until_ms=store.now_ms() - 1)
-    store.close_gate("all", "pause", by="me", why="holiday")
-    assert [e.reason for e in store.gate()] == ["pause"]
 
 
 def test_an_id_is_found_by_a_prefix_that_is_its_own(store: LeaseStore) -> None:

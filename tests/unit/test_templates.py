@@ -149,6 +149,13 @@ def test_an_entry_with_a_task_calls_it(tmp_path: Path) -> None:
     assert json.loads(made.body) == {"name": "known", "args": ["/p"]}
 
 
+@pytest.mark.parametrize("what", [{"prompt": "x"}, {"task": "known"}])
+def test_a_lock_may_name_what_happened(tmp_path: Path, what: dict[str, str]) -> None:
+    recipe = Recipe(entry(lock="repo {{ name }}", **what), "watcher", ["name"], makers(tmp_path))
+    assert recipe.submission(Occasion("1", "k", {"name": "n"})).lock == "repo n"
+    assert recipe.uses == {"name"}
+
+
 def test_a_task_that_nobody_has_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(UnknownTaskError):
         Recipe(entry(task="unknown"), "watcher", ["name"], makers(tmp_path))

@@ -1,0 +1,36 @@
+-- The gate: entries scope|reason with the ms until which they hold. Scopes: all (a person's pause), claude (every Claude
+-- task: the day's budget, no claude here), claude:NAME (one credential: its limit, its login).
+-- An entry whose time has come is gone, but for a credential's: that one waits for a probe, the one task that may try.
+-- Its right is part of its lease (the field `probe`, and `probes`: scope -> id); a sign of life opens the gate for all.
+function q.scope_of(kind) return kind == 'claude' and 'claude:default' or kind end
+
+function q.open_entry(entry)
+  call('ZREM', P .. 'gate', entry)
+  call('HDEL', P .. 'gate:info', entry)
+  q.note('gate opened', '', entry)
+end
+
+-- The id of the live probe of a scope, if any.
+function q.probe_of(scope)
+  local id = call('HGET', P .. 'probes', scope)
+  return id and call('ZSCORE', P .. 'leases', id) and id
+end
+
+-- The probe has shown that the credential works again: entries whose time has come are over.
+function q.open_scope(scope)
+  local opened = 0
+  for _, entry in ipairs(call('ZRANGEBYSCORE', P .. 'gate', '-inf', q.int(q.now_ms()))) do
+    if string.match(entry, '^([^|]*)|') == scope then
+      q.open_entry(entry)
+      opened = opened + 1
+    end
+  end
+  return opened
+end
+
+-- The right to probe falls free.
+function q.end_probe(t)
+  if call('HGET', P .. 'probes', t.probe) == t.id then call('HDEL', P .. 'probes', t.probe) end
+  call('HDEL', t.key, 'probe')
+  q.wake_all()
+end

@@ -1,0 +1,207 @@
+"""The gate: who is kept back by which entry, one probe when a limit's time is over, the day's budget."""
+
+import time
+
+from durable.records import Budget, Lease, State
+from durable.store import LeaseStore
+from tests.unit.leasing import LEASE_MS, QUEUES, claim, expire, nothing, state, sub
+
+LIMIT = "usage limit"
+USUAL = "claude:default"
+
+
+def close(store: LeaseStore, scope: str = USUAL, in_ms: int | None = None) -> None:
+    until = None if in_ms is None else store.now_ms() + in_ms
+    store.close_gate(scope, LIMIT, by="t", why="spent", until_ms=until)
+
+
+def test_a_closed_gate_keeps_claude_back_and_a_pause_keeps_all_back(store: LeaseStore) -> None:
+    store.submit([sub("c", kind="claude", priority=9), sub("p")])
+    close(store)
+    assert claim(store, "1").id == "p"
+    store.submit([sub("p2")])
+    store.close_gate("all", "pause", by="me", why="holiday")
+    assert nothing(store).kept_back == "gate"
+    assert store.open_gate("pause") == 1
+    assert claim(store, "3").id == "p2"
+    assert nothing(store).kept_back == "gate"
+    store.open_gate()
+    assert claim(store, "5").id == "c"
+
+
+def test_an_open_gate_with_nothing_behind_it_keeps_nothing_back(store: LeaseStore) -> None:
+    assert nothing(store).kept_back == ""
+    store.submit([sub("c", kind="claude")])
+    claim(store)
+    close(store)
+    assert nothing(store).kept_back == ""
+
+
+def test_what_is_closed_for_all_claude_tasks_opens_by_itself(store: LeaseStore) -> None:
+    store.submit([sub("c", kind="claude"), sub("d", kind="claude")])
+    soon = store.now_ms() + 30
+    store.close_gate("claude", "budget", by="t", why="spent", until_ms=soon)
+    assert 0 <= nothing(store).due_in_ms <= 30
+    while store.now_ms() < soon:
+        time.sleep(0.005)
+    assert [claim(store, n).id for n in "12"] == ["c", "d"]
+    assert store.gate() == []
+
+
+def test_one_credential_s_limit_leaves_the_others_alone(store: LeaseStore) -> None:
+    store.submit(
+        [sub("usual", kind="claude"), sub("key", kind="claude", credential="api_key"), sub("p")]
+    )
+    close(store)
+    leases = [claim(store, n) for n in "12"]
+    assert [(lease.id, lease.credential) for lease in leases] == [("key", "api_key"), ("p", "")]
+    assert (leases[0].kind, leases[0].scope) == ("claude", "claude:api_key")
+    record = store.record("key")
+    assert record is not None
+    assert record.kind == "claude"
+
+
+def test_after_a_limit_one_task_tries_and_the_others_wait_for_it(store: LeaseStore) -> None:
+    store.submit([sub(name, kind="claude") for name in "abc"])
+    close(store, in_ms=-1)
+    probe = claim(store, "1")
+    assert probe.probe
+    assert store.gate()[0].probe == probe.id
+    waiting = nothing(store, "2", "another")
+    assert (waiting.due_in_ms, waiting.kept_back) == (-1, "gate")  # nobody may spin meanwhile
+    assert store.alive(probe) == 1
+    assert store.gate() == []
+    assert store.alive(probe) == 0
+    others = [claim(store, n) for n in "34"]
+    assert [(o.id, o.probe) for o in others] == [("b", False), ("c", False)]
+
+
+def test_a_probe_that_succeeds_without_a_sign_of_life_opens_the_gate_too(store: LeaseStore) -> None:
+    store.submit([sub("a", kind="claude"), sub("b", kind="claude")])
+    close(store, in_ms=-1)
+    store.settle(claim(store, "1"), State.SUCCEEDED, outcome="succeeded")
+    assert store.gate() == []
+
+
+def test_the_right_to_probe_falls_free_with_the_lease(store: LeaseStore) -> None:
+    for end in ("release", "settle", "reap"):
+        store.submit([sub(end, kind="claude")])
+        close(store, in_ms=-1)
+        probe = claim(store, end)
+        if end == "release":
+            store.release(probe.id, probe.token, outcome="interrupted", reason="")
+        elif end == "settle":
+            store.settle(probe, State.FAILED, outcome="crashed")
+        else:
+            expire(store, probe.id)
+        assert store.gate()[0].probe == ""
+        store.submit([sub(end + " next", kind="claude", priority=9)])
+        assert claim(store, end + "2").probe
+        store.client.flushall()
+
+
+def test_a_probe_that_meets_the_limit_again_closes_the_gate_for_all(store: LeaseStore) -> None:
+    store.submit([sub("a", kind="claude"), sub("b", kind="claude")])
+    close(store, in_ms=-1)
+    probe = claim(store, "1")
+    close(store, in_ms=60_000)
+    store.release(probe.id, probe.token, outcome="usage_limit", reason="again")
+    assert nothing(store).due_in_ms > 59_000
+
+
+def test_a_sign_of_life_opens_no_limit_that_came_later(store: LeaseStore) -> None:
+    store.submit([sub("a", kind="claude"), sub("b", kind="claude")])
+    close(store, in_ms=-1)
+    probe = claim(store, "1")
+    store.close_gate(USUAL, "login", by="t", why="logged out")
+    assert store.alive(probe) == 1
+    assert [entry.reason for entry in store.gate()] == ["login"]
+    assert nothing(store).kept_back == "gate"
+
+
+def test_a_guess_never_shortens_a_known_limit(store: LeaseStore) -> None:
+    known = store.now_ms() + 3_600_000
+    store.close_gate("claude", LIMIT, by="a", why="until four", until_ms=known)
+    store.close_gate("claude", LIMIT, by="b", why="?", until_ms=known - 1_000_000)
+    assert [(e.until_ms, e.why) for e in store.gate()] == [(known, "until four")]
+    store.close_gate("claude", LIMIT, by="c", why="until five", until_ms=known + 1)
+    assert [e.why for e in store.gate()] == ["until five"]
+
+
+def test_the_end_of_one_limit_does_not_open_a_pause(store: LeaseStore) -> None:
+    store.close_gate("claude", LIMIT, by="t", why="spent", until_ms=store.now_ms() - 1)
+    store.close_gate("all", "pause", by="me", why="holiday")
+    assert [e.reason for e in store.gate()] == ["pause"]
+
+
+# -- the day's budget
+
+BUDGET = Budget(10.0, 4.0)
+
+
+def test_a_claim_reserves_what_the_task_may_cost(store: LeaseStore) -> None:
+    store.submit([sub("a", kind="claude"), sub("b", kind="claude", budget_usd=6.0)])
+    first = claim(store, "1", budget=BUDGET)
+    assert store.reserved_usd() == 4.0
+    claim(store, "2", "another", budget=BUDGET)
+    assert store.reserved_usd() == 10.0
+    store.settle(first, State.SUCCEEDED, outcome="succeeded", cost_usd=0.5)
+    assert (store.reserved_usd(), store.spent_today_usd()) == (6.0, 0.5)
+
+
+def test_a_task_that_does_not_fit_waits_for_what_others_have_reserved(store: LeaseStore) -> None:
+    store.submit([sub(name, kind="claude") for name in "abc"] + [sub("p")])
+    leases = [claim(store, str(n), str(n), budget=BUDGET) for n in range(2)]
+    assert claim(store, "python", budget=BUDGET).id == "p"  # costs nothing
+    assert nothing(store, budget=BUDGET).kept_back == "gate"
+    store.client.delete("{test}:wake:default")
+    store.release(leases[0].id, leases[0].token, outcome="interrupted", reason="")
+    assert store.client.zcard("{test}:wake:default") == 1  # whoever waits is told
+    assert claim(store, "again", budget=BUDGET).id == "a"
+
+
+def test_a_spent_day_is_said_so_and_a_claim_without_a_budget_does_not_care(
+    store: LeaseStore,
+) -> None:
+    store.submit([sub("a", kind="claude"), sub("b", kind="claude")])
+    lease = claim(store, "1", budget=BUDGET)
+    store.settle(lease, State.SUCCEEDED, outcome="succeeded", cost_usd=7.0)
+    assert nothing(store, budget=BUDGET).kept_back == "budget"
+    assert claim(store, "2").id == "b"
+
+
+def test_a_task_that_may_cost_more_than_a_day_runs_alone(store: LeaseStore) -> None:
+    store.submit([sub("big", kind="claude", budget_usd=99.0), sub("small", kind="claude")])
+    assert claim(store, "1", budget=BUDGET).id == "big"
+    assert store.reserved_usd() == 10.0
+    assert nothing(store, budget=BUDGET).kept_back == "gate"
+
+
+def test_tasks_without_a_limit_of_their_own_reserve_nothing(store: LeaseStore) -> None:
+    store.submit([sub("a", kind="claude"), sub("b", kind="claude")])
+    first = claim(store, "1", budget=Budget(10.0))
+    store.settle(first, State.SUCCEEDED, outcome="succeeded", cost_usd=12.0)
+    assert nothing(store, budget=Budget(10.0)).kept_back == "budget"
+
+
+def test_a_run_whose_end_nobody_saw_is_booked_at_its_reservation(store: LeaseStore) -> None:
+    store.submit([sub("a", kind="claude")])
+    lease = claim(store, "1", budget=BUDGET)
+    store.started(lease, {"pid": 1}, "session")
+    expire(store, "a")
+    assert (store.reserved_usd(), store.spent_today_usd()) == (0.0, 4.0)
+    again = claim(store, "2", budget=BUDGET)
+    assert again.charged_usd == 4.0
+    # the next attempt found what it had really cost
+    store.settle(again, State.SUCCEEDED, outcome="succeeded", cost_usd=1.0 - again.charged_usd)
+    assert store.spent_today_usd() == 1.0
+
+
+def test_a_run_that_never_started_costs_nothing(store: LeaseStore) -> None:
+    store.submit([sub("a", kind="claude")])
+    claim(store, "1", budget=BUDGET)
+    expire(store, "a")
+    assert store.spent_today_usd() == 0.0
+    found = store.claim("me", "2", QUEUES, LEASE_MS, budget=BUDGET)
+    assert isinstance(found, Lease)
+    assert (found.charged_usd, state(store, "a")) == (0.0, State.RUNNING)
