@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cli.queue import SHORT
 from cli.terminal import moment, paint
 
 if TYPE_CHECKING:
@@ -26,12 +27,21 @@ def remedy(entry: GateEntry) -> str:
 
 def sentence(entry: GateEntry) -> str:
     """Return one line about an entry: what it stops, since when, until when, and the remedy."""
-    what = "all tasks" if entry.scope == "all" else "Claude tasks"
     since = f"since {moment(entry.since_ms)}"
     until = f", until {moment(entry.until_ms)}" if entry.until_ms else ""
+    trying = f"; task {entry.probe[:SHORT]} tries whether it is over" if entry.probe else ""
     why = f": {entry.why}" if entry.why else ""
-    closed = paint(f"gate closed for {what}: {entry.reason}", "red")
-    return f"{closed} ({since}{until}){why}\n    → {remedy(entry)}"
+    closed = paint(f"gate closed for {closed_for(entry.scope)}: {entry.reason}", "red")
+    return f"{closed} ({since}{until}{trying}){why}\n    → {remedy(entry)}"
+
+
+def closed_for(scope: str) -> str:
+    """Return whom an entry of this scope keeps back."""
+    if scope == "all":
+        return "all tasks"
+    credential = scope.partition(":")[2]
+    paying = f" that pay by {credential}" if credential not in ("", "default") else ""
+    return "Claude tasks" + paying
 
 
 def facts(entry: GateEntry) -> dict[str, Any]:
@@ -43,5 +53,6 @@ def facts(entry: GateEntry) -> dict[str, Any]:
         "until_ms": entry.until_ms,
         "by": entry.by,
         "why": entry.why,
+        "probe": entry.probe,
         "remedy": remedy(entry),
     }

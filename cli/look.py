@@ -20,7 +20,7 @@ _ORDER = ("running", "held", "queued", "scheduled")
 _ENDED = ("succeeded", "failed", "cancelled")
 _PAGE = 200
 _SHOWN = (
-    *("name", "kind", "source", "key", "queue", "priority", "attempt", "counted"),
+    *("name", "kind", "source", "key", "queue", "lock", "priority", "attempt", "counted"),
     *("outcome", "reason", "session", "owner"),
 )
 _TIMES = ("created", "due", "started", "finished")
@@ -137,12 +137,21 @@ def show(args: argparse.Namespace) -> int:
         print_json(queue.facts(record) | more)
         return 0
     print(f"{record.id}  {state(record.state.value)}")
-    for label, text in (*_facts(record), *(("folder", str(folder)) for folder in folders)):
+    below = [("waits for", waits_for(store, record)), *(("folder", str(f)) for f in folders)]
+    for label, text in (pair for pair in (*_facts(record), *below) if pair[1]):
         print(f"  {label:<10} {printable(text)}")
     for label, text in (("prompt", prompt(record)), ("result", _text(result))):
         if text:
             print(f"\n{paint(label, 'dim')}\n{printable(text, keep=KEEP)}")
     return 0
+
+
+def waits_for(store: LeaseStore, record: Record) -> str:
+    """Return the task that runs under the lock which a queued one waits for; "" when none does."""
+    if record.state.value != "queued" or not record.lock:
+        return ""
+    holder = store.lock_holder(record.lock)
+    return f"task {holder}, which holds the lock" if holder else ""
 
 
 def outcome_of(store: LeaseStore, record: Record) -> Any:

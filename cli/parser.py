@@ -84,6 +84,7 @@ def _putting_in(verbs: Verbs, spelled_out: bool) -> None:
     add.add_argument("--key", default="", help="a second task of the same key is not put in")
     add.add_argument("--priority", type=int, default=0, help="higher goes first (default 0)")
     add.add_argument("--queue", default="default", help="which consumers may take it")
+    add.add_argument("--lock", default="", help="of the tasks with this lock, one runs at a time")
     add.add_argument("--wait", action="store_true", help="wait for the end; print the result")
     if spelled_out:
         _claude_options(add)

@@ -27,6 +27,7 @@ class Queue(NamedTuple):
 
     gate: list[GateEntry]
     counts: dict[State, int]
+    sources: dict[str, dict[State, int]]
     running: list[Record]
     recent: list[Record]
     now_ms: int
@@ -72,6 +73,7 @@ def _queue() -> Queue:
     return Queue(
         gate=store.gate(),
         counts=store.counts(),
+        sources=store.counts_by_source(),
         running=look.chosen(store, "running", None, _RUNNING),
         recent=look.ended(store, _RECENT),
         now_ms=store.now_ms(),
@@ -91,6 +93,7 @@ def _facts(
         "apps": apps,
         "gate": None if tasks is None else [gate.facts(entry) for entry in tasks.gate],
         "counts": None if tasks is None else {k.value: n for k, n in tasks.counts.items()},
+        "sources": None if tasks is None else _sources(tasks),
         "running": None if tasks is None else [queue.facts(record) for record in tasks.running],
         "recent": None if tasks is None else [queue.facts(record) for record in tasks.recent],
         "missing": [notice._asdict() for notice in missing],
@@ -119,10 +122,29 @@ def _print(
 def _print_tasks(tasks: Queue) -> None:
     counted = [f"{state(name.value)} {count}" for name, count in tasks.counts.items() if count]
     print(f"\nTasks: {', '.join(counted) or 'none yet'}")
+    if tasks.sources:
+        print(f"\n{_source_table(tasks)}")
     if tasks.running:
         print(f"\n{_running_table(tasks)}")
     if tasks.recent:
         print(f"\n{look.rows(tasks.recent, tasks.now_ms)}")
+
+
+def _sources(tasks: Queue) -> dict[str, dict[str, int]]:
+    """Return each source's counts; its `queued` has those that wait for a time, too."""
+    return {
+        source or "-": {name.value: count for name, count in counts.items() if count}
+        for source, counts in sorted(tasks.sources.items())
+    }
+
+
+def _source_table(tasks: Queue) -> str:
+    words = ("queued", "running", "held", "succeeded", "failed", "cancelled")
+    heads = ("SOURCE", "WAITING", *(word.upper() for word in words[1:]))
+    rows = _sources(tasks).items()
+    return table(
+        heads, ((name, *(str(counts.get(word, "-")) for word in words)) for name, counts in rows)
+    )
 
 
 def _running_table(tasks: Queue) -> str:

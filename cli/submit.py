@@ -45,6 +45,7 @@ def _submit(huey: BatonHuey, prompt: str, args: argparse.Namespace) -> tuple[str
             key=args.key,
             source="cli",
             queue=args.queue,
+            lock=args.lock,
             priority=args.priority,
             options=options(args),
         )

@@ -42,18 +42,20 @@ class Recipe:
         self.entry, self._makers = entry, makers
         self.source = f"{kind}:{entry.name}"
         where = f"{kind}s.{entry.name}"
-        self._prompt = self._result = None
+        self._prompt = self._result = self._lock = None
+        if entry.lock:
+            self._lock = Template(entry.lock, variables, where + ".lock")
         if entry.prompt:
             self._prompt = Template(entry.prompt, variables, where + ".prompt")
             if result := _result(entry):
                 self._result = Template(result, variables, where + ".result", as_file_name)
         else:
-            self._call(Occasion("", "", {}))  # a name that no module has is refused now
+            makers.task_submission(entry.task or "")  # a name that no module has is refused now
 
     @property
     def uses(self) -> frozenset[str]:
         """The variables that the templates name."""
-        found = [template.uses for template in (self._prompt, self._result) if template]
+        found = [template.uses for template in (self._prompt, self._result, self._lock) if template]
         return frozenset().union(*found)
 
     def submission(self, occasion: Occasion) -> Submission:
@@ -87,6 +89,7 @@ class Recipe:
             "key": occasion.key,
             "source": self.source,
             "queue": self.entry.queue,
+            "lock": self._lock.render(occasion.values).strip() if self._lock else "",
             "priority": self.entry.priority,
         }
 

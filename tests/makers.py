@@ -23,11 +23,13 @@ def makers(base: Path) -> Makers:
         }
         return Submission(body=json.dumps(said).encode(), name="claude", kind="claude", **fields)
 
-    def call(name: str, args: Any, **fields: Any) -> Submission:
+    def call(name: str, args: Any = (), **fields: Any) -> Submission:
         if name != "known":
             raise UnknownTaskError(name)
         return Submission(
-            body=json.dumps({"name": name, "args": args}).encode(), name=name, **fields
+            body=json.dumps({"name": name, "args": args}).encode(),
+            name=name,
+            **({"id": ""} | fields),
         )
 
     return Makers(claude, call, base)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from durable.records import Record, State, Submission
+from durable.records import Lease, Record, State, Submission
 from tests.conftest import ROOT
 from tests.site import Site
 
@@ -77,6 +77,36 @@ def test_a_second_task_of_the_same_key_is_not_put_in(site: Site) -> None:
     assert "nothing was put in" in baton(site, "add", "Three", "--key", "k")
 
 
+def test_a_task_that_waits_for_a_lock_says_for_whom(site: Site) -> None:
+    first, second = (facts(site, "add", n, "--lock", "repo")["id"] for n in ("One", "Two"))
+    found = site.store.claim("me", "n", ["default"], 30_000)
+    assert isinstance(found, Lease)
+    assert found.id == first
+    assert "waits for" not in baton(site, "show", first)
+    assert f"waits for  task {first}" in baton(site, "show", second)
+    assert facts(site, "status")["sources"] == {"cli": {"queued": 1, "running": 1}}
+
+
+def test_what_a_task_may_cost_and_who_pays_goes_in_with_it(site: Site) -> None:
+    script = (
+        "import tasks; plain = tasks.claude('One', max_budget_usd=0.5);"
+        "keyed = tasks.claude('Two', env=['ANTHROPIC_API_KEY']);"
+        "piped = tasks.claude.task(name='mine', env=['ANTHROPIC_API_KEY'], lock='l')(str);"
+        "print(plain.id, keyed.id, piped('Three').id)"
+    )
+    (site.folder / ".env").write_text("ANTHROPIC_API_KEY=k\n")
+    ids = baton(site, "shell", "-c", script).split()
+    read = [
+        site.store.client.hmget(f"{site.store.prefix}task:{i}", "kind", "budget", "lock")
+        for i in ids
+    ]
+    assert read == [
+        [b"claude", b"0.5", None],
+        [b"claude:api_key", None, None],
+        [b"claude:api_key", None, b"l"],
+    ]
+
+
 def test_a_prompt_may_come_on_standard_input(site: Site) -> None:
     task_id = facts(site, "add", "-", stdin="Line one\n--not-a-flag\n")["id"]
     assert facts(site, "show", task_id)["prompt"] == "Line one\n--not-a-flag\n"
@@ -120,6 +150,16 @@ def test_one_reason_is_opened_without_the_others(site: Site) -> None:
     baton(site, "pause")
     baton(site, "unpause", "usage", "limit")
     assert [e["reason"] for e in facts(site, "status")["gate"]] == ["pause"]
+
+
+def test_status_says_who_tries_whether_a_limit_is_over(site: Site) -> None:
+    site.store.submit([Submission(id="abc123", body=b"{}", kind="claude", credential="api_key")])
+    past = site.store.now_ms() - 1
+    site.store.close_gate("claude:api_key", "usage limit", by="t", why="", until_ms=past)
+    site.store.claim("me", "n", ["default"], 30_000)
+    said = baton(site, "status")
+    assert "Claude tasks that pay by api_key: usage limit" in said
+    assert "task abc123 tries" in said
 
 
 @pytest.mark.parametrize(
