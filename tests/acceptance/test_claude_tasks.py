@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,7 +120,7 @@ def test_a_lost_login_closes_the_gate_and_counts_nothing(site: ClaudeSite) -> No
     task_id = site.submit(script(error=401))
     wait_until(lambda: site.store.gate(), 40, "the gate closes")
     entry = site.store.gate()[0]
-    assert (entry.scope, entry.reason, entry.until_ms) == ("claude", "login", None)
+    assert (entry.scope, entry.reason, entry.until_ms) == ("claude:default", "login", None)
     assert "login" in entry.why
     record = site.wait_for(task_id, State.QUEUED)
     assert record.counted == 0
@@ -149,6 +150,38 @@ def test_a_usage_limit_closes_the_gate_until_its_reset(
         assert site.wait_for(task_id, State.QUEUED).counted == 0
     finally:
         site.close()
+
+
+def test_after_a_limit_one_task_tries_and_opens_the_gate_long_before_its_end(
+    short_tmp: Path, api: StandInProcess
+) -> None:
+    dotenv(short_tmp, api)
+    site = ClaudeSite(short_tmp, {"consumers": 2, "claude": claude_settings()})
+    site.start("redis")
+    try:
+        over_ms = site.store.now_ms() + 500
+        site.store.close_gate(
+            "claude:default", "usage limit", by="t", why="spent", until_ms=over_ms
+        )
+        for number in "12":
+            site.start("consumer", number)
+        ids = [site.submit(script(bash("true; sleep 3"), say("done"))) for _ in "12"]
+        for task_id in ids:
+            site.finish(task_id)
+        happened = [(fields[b"event"].decode(), fields[b"id"].decode()) for fields in events(site)]
+        told = [pair for pair in happened if pair[0] in ("leased", "gate opened", "succeeded")]
+        assert [event for event, _ in told] == [
+            *("leased", "gate opened", "leased"),
+            *("succeeded", "succeeded"),
+        ]
+        assert {told[0][1], told[2][1]} == set(ids)
+    finally:
+        site.close()
+
+
+def events(site: ClaudeSite) -> list[dict[bytes, bytes]]:
+    entries: Any = site.store.client.xrange(site.store.prefix + "events")
+    return [fields for _, fields in entries]
 
 
 def test_secrets_and_state_are_out_of_reach_of_tools(site: ClaudeSite) -> None:
