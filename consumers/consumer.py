@@ -58,7 +58,8 @@ class LeaseWorker(Worker):
         super().__init__(*args, **kwargs)
         self.heartbeat, self.queues, self.stopping = heartbeat, queues, stopping
         self.owner, self.budget = heartbeat.owner, budget
-        self._nonces = (f"{uuid.uuid4().hex}-{number}" for number in itertools.count())
+        own = uuid.uuid4().hex
+        self._nonces = (f"{own}-{number}" for number in itertools.count())
         self._nonce = next(self._nonces)
         self._failures = 0
         self._complained = float("-inf")
