@@ -13,6 +13,7 @@ import msgspec
 
 from settings import entries as settings_entries
 from settings import environment as settings_environment
+from settings import oddities as settings_oddities
 from settings import redis as settings_redis
 from settings.credentials import credential
 from settings.document import Document, SettingsError, read_document
@@ -155,6 +156,7 @@ def _settings(document: Document, around: Surroundings) -> Settings:
     schedules = settings_entries.read_schedules(document)
     entries: list[Entry] = [*watchers.values(), *pollers.values(), *schedules.values()]
     named = settings_entries.named_variables(claude, entries)
+    daily_usd = value_of(document, "budget_usd_per_day", Usd, None)
     return Settings(
         root=ROOT,
         config=document.file,
@@ -166,7 +168,7 @@ def _settings(document: Document, around: Surroundings) -> Settings:
         consumers=consumers,
         claude=claude,
         claude_command=command,
-        budget_usd_per_day=value_of(document, "budget_usd_per_day", Usd, None),
+        budget_usd_per_day=daily_usd,
         keep_finished=value_of(document, "keep_finished", Span, KEEP_FINISHED),
         keys_kept=value_of(document, "keys_kept", Span, KEYS_KEPT),
         watchers=watchers,
@@ -178,7 +180,7 @@ def _settings(document: Document, around: Surroundings) -> Settings:
         warnings=(
             *settings_environment.warnings(around, named),
             *settings_redis.warnings(document),
-            *settings_entries.warnings(document, claude, consumers, entries),
+            *settings_oddities.warnings(document, claude, consumers, entries, daily_usd),
         ),
     )
 

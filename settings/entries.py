@@ -6,16 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-from msgspec import Meta, to_builtins
+from msgspec import Meta
 
-from settings.document import Document, KeyPath, dotted, place
+from settings.document import Document, KeyPath, dotted
 from settings.sections import (
     Fields,
     absolute,
     bad,
     field,
     kinds,
-    missing_paths,
     options,
     overlay,
     read_entries,
@@ -26,7 +25,7 @@ from settings.types import ClaudeOptions, ConsumerGroup, Poller, Schedule, Watch
 from settings.values import BadValueError, Text, Texts
 
 Entry = Watcher | Poller | Schedule
-_WHERE = {Watcher: "watchers", Poller: "pollers", Schedule: "schedules"}
+WHERE = {Watcher: "watchers", Poller: "pollers", Schedule: "schedules"}
 Consumers = Annotated[
     int,
     Meta(
@@ -222,34 +221,3 @@ def _check_zone(document: Document, path: KeyPath, zone: str) -> None:
 def named_variables(claude: ClaudeOptions, entries: Iterable[Entry]) -> set[str]:
     """Every variable that an `env:` passes on to attempts."""
     return set(claude.env).union(*(entry.options.get("env", ()) for entry in entries))
-
-
-def warnings(
-    document: Document,
-    claude: ClaudeOptions,
-    groups: tuple[ConsumerGroup, ...],
-    entries: Iterable[Entry],
-) -> list[str]:
-    """Paths that are not there (they may come: a mount) and queues that no consumer takes from."""
-    written: dict[KeyPath, Fields] = {("claude",): to_builtins(claude, enc_hook=float)}
-    placed: dict[KeyPath, Entry] = {(_WHERE[type(entry)], entry.name): entry for entry in entries}
-    written |= {path: entry.options for path, entry in placed.items()}
-    found = [
-        f"{_place(document, (*path, key))}: {key} names {missing}, which is not there."
-        for path, chosen in written.items()
-        for key, missing in missing_paths(chosen)
-    ]
-    return found + [
-        f"{_place(document, (*path, 'queue'))}: no consumer takes from the queue {entry.queue}."
-        for path, entry in placed.items()
-        if not _is_served(entry.queue, groups)
-    ]
-
-
-def _is_served(queue: str, groups: tuple[ConsumerGroup, ...]) -> bool:
-    here = [group for group in groups if group.count]  # none: this host only produces
-    return not here or any(queue in group.queues for group in here)
-
-
-def _place(document: Document, path: KeyPath) -> str:
-    return place(document.file, document.line(path))

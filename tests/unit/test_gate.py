@@ -155,9 +155,9 @@ def test_a_task_that_does_not_fit_waits_for_what_others_have_reserved(store: Lea
     assert claim(store, "python", budget=BUDGET).id == "p"  # costs nothing
     assert nothing(store, budget=BUDGET).kept_back == "gate"
     store.client.delete("{test}:wake:default")
-    store.release(leases[0].id, leases[0].token, outcome="interrupted", reason="")
+    store.settle(leases[0], State.SUCCEEDED, outcome="succeeded", cost_usd=0.1)
     assert store.client.zcard("{test}:wake:default") == 1  # whoever waits is told
-    assert claim(store, "again", budget=BUDGET).id == "a"
+    assert claim(store, "again", budget=BUDGET).id == "c"
 
 
 def test_a_spent_day_is_said_so_and_a_claim_without_a_budget_does_not_care(

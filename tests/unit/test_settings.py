@@ -498,6 +498,14 @@ def test_what_looks_odd_is_a_warning_with_its_line(load: Load) -> None:
         assert words in warning
 
 
+def test_budgets_that_do_not_fit_together_are_a_warning(load: Load) -> None:
+    [unlimited] = load("budget_usd_per_day: 5\n").warnings
+    assert "baton.yaml:1: without max_budget_usd" in unlimited
+    [too_much] = load("claude:\n  max_budget_usd: 9\nbudget_usd_per_day: 5\n").warnings
+    assert "baton.yaml:2: one task may cost 9 USD" in too_much
+    assert load("claude:\n  max_budget_usd: 2\nbudget_usd_per_day: 5\n").warnings == ()
+
+
 def test_a_printed_setting_shows_no_secret(load: Load) -> None:
     found = load("", "REDIS_URL=redis://:s3cret@h\nTOKEN=s3cret\n")
     assert "s3cret" not in repr(found) + str(found.redis) + json.dumps(

@@ -1,0 +1,62 @@
+"""What is allowed in baton.yaml but looks like a slip: said by `up` and `status`, and nothing is refused."""
+
+from collections.abc import Iterable
+
+from msgspec import to_builtins
+
+from settings.document import Document, KeyPath, place
+from settings.entries import WHERE, Entry
+from settings.sections import Fields, missing_paths
+from settings.types import ClaudeOptions, ConsumerGroup
+
+
+def warnings(
+    document: Document,
+    claude: ClaudeOptions,
+    groups: tuple[ConsumerGroup, ...],
+    entries: Iterable[Entry],
+    daily_usd: float | None,
+) -> list[str]:
+    """Paths that are not there (they may come: a mount), queues that no consumer takes from, odd budgets."""
+    written: dict[KeyPath, Fields] = {("claude",): to_builtins(claude, enc_hook=float)}
+    placed: dict[KeyPath, Entry] = {(WHERE[type(entry)], entry.name): entry for entry in entries}
+    written |= {path: entry.options for path, entry in placed.items()}
+    found = [
+        f"{_place(document, (*path, key))}: {key} names {missing}, which is not there."
+        for path, chosen in written.items()
+        for key, missing in missing_paths(chosen)
+    ]
+    found += [
+        f"{_place(document, (*path, 'queue'))}: no consumer takes from the queue {entry.queue}."
+        for path, entry in placed.items()
+        if not _is_served(entry.queue, groups)
+    ]
+    if daily_usd is not None:
+        found += _odd_budgets(document, written, daily_usd)
+    return found
+
+
+def _odd_budgets(document: Document, written: dict[KeyPath, Fields], daily_usd: float) -> list[str]:
+    usual = written[("claude",)].get("max_budget_usd")
+    if usual is None:
+        where = _place(document, ("budget_usd_per_day",))
+        return [
+            f"{where}: without max_budget_usd under claude a running task reserves nothing of "
+            "the day's budget, so the day may cost more."
+        ]
+    limits = {path: chosen.get("max_budget_usd") for path, chosen in written.items()}
+    return [
+        f"{_place(document, (*path, 'max_budget_usd'))}: one task may cost {limit:g} USD, more "
+        f"than all of a day (budget_usd_per_day {daily_usd:g}): it runs alone, and the day may cost that."
+        for path, limit in limits.items()
+        if limit is not None and limit > daily_usd
+    ]
+
+
+def _is_served(queue: str, groups: tuple[ConsumerGroup, ...]) -> bool:
+    here = [group for group in groups if group.count]  # none: this host only produces
+    return not here or any(queue in group.queues for group in here)
+
+
+def _place(document: Document, path: KeyPath) -> str:
+    return place(document.file, document.line(path))
