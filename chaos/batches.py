@@ -6,7 +6,7 @@ import random
 from typing import NamedTuple
 
 #: Each of these shapes of task comes up as often as it stands here.
-_SHAPES = {"plain": 10, "retried": 3, "delayed": 3, "chain": 2, "parent": 2}
+_SHAPES = {"plain": 10, "retried": 3, "delayed": 3, "chain": 2, "parent": 2, "locked": 3}
 _SHORT_S = (0.02, 0.25)
 #: Some bodies outlive a lease, so that beats matter; in leases.
 _LONG = (1.1, 1.6)
@@ -15,10 +15,15 @@ _MOST_RETRIES = 2
 _LONGEST_DELAY_S = 1.5
 _PRIORITIES = 3
 _MOST_TASKS = 3
+#: All producers' tasks share these, so that they meet at them.
+_LOCKS = ("lock-1", "lock-2")
 
 
 class Item(NamedTuple):
-    """One task. `chain` tasks follow at its end; a `child` key is what its body puts in a task under."""
+    """One task. `chain` tasks follow at its end; a `child` key is what its body puts in a task under.
+
+    No other task of the same `lock` may run at the same time.
+    """
 
     key: str
     seconds: float
@@ -27,6 +32,7 @@ class Item(NamedTuple):
     priority: int = 0
     chain: int = 0
     child: str = ""
+    lock: str = ""
 
 
 def batch(seed: int, producer: str, number: int, lease_s: float) -> list[Item]:
@@ -49,4 +55,5 @@ def _item(dice: random.Random, key: str, lease_s: float) -> Item:
         priority=dice.randrange(_PRIORITIES),
         chain=dice.randint(1, 2) if shape == "chain" else 0,
         child=f"{key}/child" if shape == "parent" else "",
+        lock=dice.choice(_LOCKS) if shape == "locked" else "",
     )

@@ -7,22 +7,29 @@ from pathlib import Path
 from typing import Any
 
 from chaos import acks, body
-from chaos.oracle import Evidence, Fact
-from durable.records import State
+from chaos.facts import FINAL, Fact
+from chaos.oracle import Evidence
+from chaos.people import People
+from chaos.witness import Witness
 from durable.store import LeaseStore
 
 _PAGE = 1_000
 
 
-def of_baton(folder: Path, store: LeaseStore, events: dict[str, Counter[str]]) -> Evidence:
-    """Everything about a run on the lease queue."""
-    tasks = _tasks(store)
+def of_baton(
+    folder: Path, store: LeaseStore, witness: Witness, people: People | None = None
+) -> Evidence:
+    """Everything about a run on the lease queue. Raises redis.RedisError."""
+    tasks, events = _tasks(store), witness.seen
     return Evidence(
         acks=_acks(folder),
         lines=body.read(folder / "lines.log"),
         sizes=_sizes(store),
         tasks=tasks,
         events=events,
+        claims=witness.claims,
+        deeds=people.deeds if people else (),
+        pauses=people.pauses if people else (),
         cursors=_cursors(store),
         counters=_counters(store, tasks, events),
     )
@@ -92,7 +99,7 @@ def _counters(
         "submitted": (_known(events, "submitted"), len(tasks)),
         "attempts": (sum(fact.attempt for fact in tasks.values()), leased),
         "token": (int(client.hget(store.prefix + "counters", "token") or 0), leased + adopted),
-        State.SUCCEEDED.value: (_known(events, State.SUCCEEDED), states[State.SUCCEEDED]),
+        **{state: (_known(events, state), states[state]) for state in FINAL},
     }
 
 
