@@ -1,16 +1,20 @@
 """The oracle of the chaos run must see every kind of damage, and the monkey must be the same again."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chaos import monkey, oracle, overlap, wishes
+from chaos import evidence, monkey, oracle, overlap, wishes
 from chaos.acks import Ack, Promise
 from chaos.body import Line
 from chaos.facts import Fact
 from chaos.obeyed import CANCEL, HOLD, REQUEUE, Claimed, Deed, Pause
 from chaos.oracle import Evidence, judge
+from chaos.witness import Witness
+from durable.records import Submission
+from durable.store import LeaseStore
 
 CREW = (["consumer-1", "consumer-2"], ["producer-1"])
 
@@ -193,6 +197,15 @@ def test_plain_huey_is_judged_by_what_its_bodies_wrote() -> None:
 
 def test_runs_that_follow_each_other_do_not_overlap() -> None:
     assert overlap.of_tasks([*lived("a", "1", 0, 9), *lived("a", "2", 10, 20)]) == []
+
+
+def test_whatever_is_left_is_seen_in_structures_that_nobody_has_named_too(
+    store: LeaseStore, tmp_path: Path
+) -> None:
+    store.submit([Submission(id="a", key="k", body=b"{}")])
+    store.client.hset(store.prefix + "new", "lock", "holder")
+    seen = evidence.of_baton(tmp_path, store, Witness(store.client, store.prefix))
+    assert seen.sizes == {"ready:default:python": 1, "new": 1}
 
 
 def test_a_seed_gives_the_same_plan_and_a_short_run_its_beginning() -> None:
