@@ -6,7 +6,7 @@ import random
 from typing import NamedTuple
 
 #: Each of these shapes of task comes up as often as it stands here.
-_SHAPES = {"plain": 10, "retried": 3, "delayed": 3, "chain": 2, "parent": 2, "locked": 3}
+_SHAPES = {"plain": 10, "retried": 3, "delayed": 3, "chain": 2, "parent": 2}
 _SHORT_S = (0.02, 0.25)
 #: Some bodies outlive a lease, so that beats matter; in leases.
 _LONG = (1.1, 1.6)
@@ -15,8 +15,8 @@ _MOST_RETRIES = 2
 _LONGEST_DELAY_S = 1.5
 _PRIORITIES = 3
 _MOST_TASKS = 3
-#: All producers' tasks share these, so that they meet at them.
-_LOCKS = ("lock-1", "lock-2")
+#: The lock of all tasks of a batch, so that they meet at it at once; most batches have none.
+_LOCKS = ("lock-1", "lock-2", "", "", "")
 
 
 class Item(NamedTuple):
@@ -39,10 +39,11 @@ def batch(seed: int, producer: str, number: int, lease_s: float) -> list[Item]:
     """The items of one batch; keys are `producer/number/index`."""
     dice = random.Random(f"{seed}/{producer}/{number}")
     count = dice.randint(1, _MOST_TASKS)
-    return [_item(dice, f"{producer}/{number}/{i}", lease_s) for i in range(count)]
+    lock = dice.choice(_LOCKS)
+    return [_item(dice, f"{producer}/{number}/{i}", lease_s, lock) for i in range(count)]
 
 
-def _item(dice: random.Random, key: str, lease_s: float) -> Item:
+def _item(dice: random.Random, key: str, lease_s: float, lock: str) -> Item:
     shape = dice.choices(list(_SHAPES), list(_SHAPES.values()))[0]
     seconds = dice.uniform(*_SHORT_S)
     if dice.randrange(_ONE_IN) == 0:
@@ -55,5 +56,5 @@ def _item(dice: random.Random, key: str, lease_s: float) -> Item:
         priority=dice.randrange(_PRIORITIES),
         chain=dice.randint(1, 2) if shape == "chain" else 0,
         child=f"{key}/child" if shape == "parent" else "",
-        lock=dice.choice(_LOCKS) if shape == "locked" else "",
+        lock=lock,
     )
