@@ -8,19 +8,26 @@ from pathlib import Path
 import msgspec
 
 
-class Promise(msgspec.Struct, frozen=True):
-    """One task that the queue answered for. `retries` is how often its body fails first."""
+class Promise(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One task that the queue answered for, known by its id, its key or both.
 
-    id: str
+    `retries` is how often its body fails first. Some go in later: with the success of the task that they
+    follow, or with the body of the one whose child they are; both are named by id or by key. No two tasks of
+    one `lock` may run at once.
+    """
+
+    id: str = ""
     key: str = ""
     retries: int = 0
+    follows: str = ""
+    child_of: str = ""
+    lock: str = ""
 
 
 class Ack(msgspec.Struct, frozen=True):
-    """One answer: its tasks, keys of tasks that their bodies put in, and a cursor with its new place."""
+    """One answer: its tasks, and a cursor with its new place."""
 
     tasks: list[Promise]
-    children: list[str] = []
     cursor: str = ""
     place: int = 0
 

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import redis
 
@@ -36,16 +37,39 @@ class ArenaError(Exception):
     """A part of the arena did not start; the message says where its log is."""
 
 
+class Stage(NamedTuple):
+    """On what a game is played: how many consumers, whose server, and how they reach it."""
+
+    consumers: int
+    server: server.Binary | None = None  # None: the one that Baton itself finds
+    tcp: bool = False
+
+
+def find_server(name: str) -> server.Binary | None:
+    """The server of a path, or of a name on PATH; `redis` and `valkey` will do. None for no name.
+
+    Raises ArenaError when there is none.
+    """
+    if not name:
+        return None
+    path = shutil.which(name) or shutil.which(f"{name}-server")
+    found = server.identify(path, "asked for") if path else None
+    if found is None:
+        raise ArenaError(f"no server '{name}' runs here: give a path, or a name that is on PATH")
+    return found
+
+
 class Arena:
     """Made by `open`, taken down by `close`; everything in it is private to this run."""
 
-    def __init__(self, consumers: int) -> None:
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
         self.folder = Path(tempfile.mkdtemp(prefix="bc-")).resolve()
         self.socket = self.folder / "var" / "run" / "redis.sock"
-        self.proxy = Proxy(self.folder / "proxy.sock", self.socket)
+        self.proxy = Proxy(None if stage.tcp else self.folder / "proxy.sock", self.socket)
         self.crew = Crew()
         (self.folder / "home").mkdir()
-        (self.folder / "baton.yaml").write_text(_YAML.format(consumers=consumers))
+        (self.folder / "baton.yaml").write_text(_YAML.format(consumers=stage.consumers))
         (self.folder / "chaos_tasks.py").write_text("from chaos.work import work as work\n")
 
     @property
@@ -54,15 +78,27 @@ class Arena:
         return connect(f"unix://{self.socket}", retries=0)
 
     def open(self) -> None:
-        """Start the server and the proxy. Raises ArenaError."""
-        environment = self.environment()
-        del environment[
-            "REDIS_URL"
-        ]  # the server itself is the embedded one; all others go by the proxy
-        self.add("redis", [str(ROOT / "app.py"), "redis"], environment)
+        """Start the proxy and the server. Raises ArenaError."""
+        self.proxy.start()
+        if self.stage.server is None:
+            self._add_embedded()
+        else:
+            self._add_server(self.stage.server)
         self.crew.revive()
         self.wait_for_server()
-        self.proxy.start()
+
+    def _add_embedded(self) -> None:
+        """As PM2 starts it."""
+        environment = self.environment()
+        del environment["REDIS_URL"]  # this is the server; all others go by the proxy
+        self.add("redis", [str(ROOT / "app.py"), "redis"], environment)
+
+    def _add_server(self, binary: server.Binary) -> None:
+        """Another one, configured as Baton does it."""
+        folder = self.folder / "var"
+        self.socket.parent.mkdir(parents=True, mode=0o700)
+        file = server.prepare(folder, self.socket, binary)
+        self._enlist("redis", [binary.path, str(file)], self.environment())
 
     def wait_for_server(self) -> None:
         """Until it answers, however often it has to be started. Raises ArenaError."""
@@ -75,9 +111,10 @@ class Arena:
 
     def add(self, name: str, words: list[str], environment: dict[str, str] | None = None) -> None:
         """A Python process of this name, started with the next `revive`."""
-        log = self.folder / f"{name}.log"
-        command = [sys.executable, "-P", *words]
-        self.crew.add(Member(name, command, environment or self.environment(), ROOT, log))
+        self._enlist(name, [sys.executable, "-P", *words], environment or self.environment())
+
+    def _enlist(self, name: str, command: list[str], environment: dict[str, str]) -> None:
+        self.crew.add(Member(name, command, environment, ROOT, self.folder / f"{name}.log"))
 
     def environment(self) -> dict[str, str]:
         """What every process of the run sees; nothing of the caller's but where programs are."""

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _EXPECTED = (0, -signal.SIGKILL, -signal.SIGINT)
+#: What Python says, with exit status 1, when a SIGINT meets it while it begins; and what only our code says.
+_INTERRUPTED, _OURS = b"KeyboardInterrupt", b" INFO "
 
 
 class Member:
@@ -23,6 +25,7 @@ class Member:
         self._wanted = True
         self.away_until = 0.0
         self.starts = 0
+        self._said_before = 0  # bytes in the log when it was started
         self.surprises: list[int] = []
 
     @property
@@ -38,6 +41,7 @@ class Member:
         if not self._wanted or time.monotonic() < self.away_until:
             return
         with self._log.open("ab") as out:
+            self._said_before = out.tell()
             self._process = subprocess.Popen(
                 self._command,
                 env=self._env,
@@ -52,9 +56,15 @@ class Member:
     def _look_at_the_end(self) -> None:
         """Nobody ends otherwise than well, after a SIGINT, or by SIGKILL: anything else is a defect."""
         # -SIGINT: it was told to stop before it had begun to listen
-        if self._process is not None and self._process.returncode not in _EXPECTED:
-            self.surprises.append(self._process.returncode)
+        ended = self._process
+        if ended and ended.returncode not in _EXPECTED and not self._was_not_yet_ours():
+            self.surprises.append(ended.returncode)
         self._process = None
+
+    def _was_not_yet_ours(self) -> bool:
+        """Whether it was interrupted before the first line that listens to signals."""
+        said = self._log.read_bytes()[self._said_before :]
+        return _INTERRUPTED in said and _OURS not in said
 
     def signal(self, number: int) -> bool:
         """Send it a signal; False when there is nobody to get it."""

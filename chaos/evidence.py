@@ -3,26 +3,47 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from chaos import acks, body
-from chaos.oracle import Evidence, Fact
-from durable.records import State
+from chaos.facts import FINAL, Fact
+from chaos.oracle import Evidence
+from chaos.people import People
+from chaos.witness import Witness
 from durable.store import LeaseStore
 
 _PAGE = 1_000
+#: What outlives its tasks: records and their indexes, who submitted and claimed last, hints to look, events.
+_MAY_STAY = (
+    *("task:", "ids", "keys", "finished:", "queues", "lanes", "sources", "dataset", "counters"),
+    *("cursors", "owner:", "nonce:", "wake:", "nudge:", "poke:", "events"),
+)
+_SIZE_OF: dict[bytes, Callable[[Any, bytes], int]] = {
+    b"zset": lambda client, key: client.zcard(key),
+    b"hash": lambda client, key: client.hlen(key),
+    b"set": lambda client, key: client.scard(key),
+    b"list": lambda client, key: client.llen(key),
+    b"string": lambda client, key: client.strlen(key),
+    b"none": lambda client, key: 0,  # it has run out since
+}
 
 
-def of_baton(folder: Path, store: LeaseStore, events: dict[str, Counter[str]]) -> Evidence:
-    """Everything about a run on the lease queue."""
-    tasks = _tasks(store)
+def of_baton(
+    folder: Path, store: LeaseStore, witness: Witness, people: People | None = None
+) -> Evidence:
+    """Everything about a run on the lease queue. Raises redis.RedisError."""
+    tasks, events = _tasks(store), witness.seen
     return Evidence(
         acks=_acks(folder),
         lines=body.read(folder / "lines.log"),
         sizes=_sizes(store),
         tasks=tasks,
         events=events,
+        claims=witness.claims,
+        deeds=people.deeds if people else (),
+        pauses=people.pauses if people else (),
         cursors=_cursors(store),
         counters=_counters(store, tasks, events),
     )
@@ -64,11 +85,14 @@ def _glob(head: str) -> str:
 
 
 def _sizes(store: LeaseStore) -> dict[str, int]:
-    """Structures in which no task may stand once all are done."""
+    """Whatever is left of structures in which nothing may stand once all are done, those included that are new."""
     client: Any = store.client
-    keys = ["scheduled", "leases", "held"]
-    keys += [f"ready:{queue}:{kind}" for queue in store.queues() for kind in ("python", "claude")]
-    return {key: int(client.zcard(store.prefix + key)) for key in keys}
+    found = {}
+    for key in client.scan_iter(_glob(store.prefix), _PAGE):
+        name = key.decode()[len(store.prefix) :]
+        if not name.startswith(_MAY_STAY):
+            found[name] = int(_SIZE_OF[client.type(key)](client, key))
+    return found
 
 
 def _cursors(store: LeaseStore) -> dict[str, int]:
@@ -92,7 +116,7 @@ def _counters(
         "submitted": (_known(events, "submitted"), len(tasks)),
         "attempts": (sum(fact.attempt for fact in tasks.values()), leased),
         "token": (int(client.hget(store.prefix + "counters", "token") or 0), leased + adopted),
-        State.SUCCEEDED.value: (_known(events, State.SUCCEEDED), states[State.SUCCEEDED]),
+        **{state: (_known(events, state), states[state]) for state in FINAL},
     }
 
 

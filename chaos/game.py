@@ -18,6 +18,8 @@ from chaos.sides import Side
 #: How long the tasks that are left may take once everything works again, s.
 DRAIN_S = 60.0
 _GO_HOME_S = 30.0
+#: The hands themselves have to wake a stopped server: they cannot wait for its answer.
+_HASTY_S = 0.5
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -53,10 +55,13 @@ def play(arena: Arena, make: Callable[[Arena], Side], rules: Rules) -> Outcome:
         arena.add(name, side.consumer(number))
     for name in producers:
         arena.add(name, side.producer(name, rules.seed))
-    hands = Hands(arena.crew, arena.proxy, arena.client)
+    hasty = redis.Redis(unix_socket_path=str(arena.socket), socket_timeout=_HASTY_S)
+    hands = Hands(arena.crew, arena.proxy, hasty)
+    side.let_people_in(rules.seed, rules.seconds)
     hands.play(monkey.plan(rules.seed, rules.seconds, consumers, producers, LEASE_S), rules.seconds)
     hands.heal()
     arena.wait_for_server()
+    hands.done.update(side.send_people_home())
     for name in producers:
         arena.crew.members[name].dismiss(_GO_HOME_S)
     begun = time.monotonic()

@@ -66,6 +66,7 @@ class Hands:
             member.away_until = time.monotonic() + act.seconds
             return member.signal(signal.SIGKILL)
         if act.what.startswith("interrupt"):
+            member.away_until = time.monotonic() + act.seconds
             return member.signal(signal.SIGINT)
         if not member.signal(signal.SIGSTOP):
             return False

@@ -26,6 +26,7 @@ DECK = {
     "interrupt producer": 1,
     "kill redis": 2,
     "stop redis": 1,
+    "interrupt redis": 1,
     "cut connections": 2,
     "drop replies": 4,
     "flush scripts": 1,
@@ -35,6 +36,7 @@ _LASTS_S = {
     "stop consumer": (0.1, 1.5),
     "stop producer": (0.1, 1.5),
     "kill redis": (0.0, 1.5),
+    "interrupt redis": (0.0, 1.0),
     "stop redis": (0.1, 1.0),
 }
 _MOST_DROPPED = 5

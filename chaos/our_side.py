@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from itertools import pairwise
 
 import redis
 
@@ -57,21 +58,15 @@ class OurSide:
         except CursorMovedError:
             return  # another producer was faster
         # No ids: a repeat after a lost reply does not tell whether these or another producer's went in.
-        acks.write(
-            self.file,
-            acks.Ack(
-                [], [key for i in items for key in (i.key, i.child) if key], cursor, place + 1
-            ),
-        )
+        promises = [p for item in items for p in _promises(item)]
+        acks.write(self.file, acks.Ack(promises, cursor, place + 1))
 
     def _by_key(self) -> None:
         """Again with new ids until it is answered, and once more for good measure: the keys guard."""
         items = self._next()
         ids = until_answered(lambda: self._submit_anew(items))  # new ids at each try
-        promises = [
-            acks.Promise(i, item.key, item.retries) for item, i in zip(items, ids, strict=True)
-        ]
-        acks.write(self.file, acks.Ack(promises, [i.child for i in items if i.child]))
+        pairs = zip(items, ids, strict=True)
+        acks.write(self.file, acks.Ack([p for item, i in pairs for p in _promises(item, i)]))
         with contextlib.suppress(redis.RedisError):  # the answer was had before
             self._submit_anew(items)
 
@@ -84,11 +79,13 @@ class OurSide:
         for item in self._next():
             task = prepared(work.work, item)
             until_answered(lambda task=task: huey.enqueue(task))  # type: ignore[misc]
+            chain = [task.id, *chain_ids(task)]
             promises = [
-                acks.Promise(task.id, "", item.retries),
-                *map(acks.Promise, chain_ids(task)),
+                acks.Promise(id=task.id, retries=item.retries),
+                *(acks.Promise(id=b, follows=a) for a, b in pairwise(chain)),
+                *_children(item, task.id),
             ]
-            acks.write(self.file, acks.Ack(promises, [item.child] if item.child else []))
+            acks.write(self.file, acks.Ack(promises))
 
     def _next(self) -> list[Item]:
         """A batch that no other process of this name has ever made."""
@@ -97,3 +94,14 @@ class OurSide:
 
     def _batch(self, producer: str, number: int) -> list[Item]:
         return batch(self.seed, producer, number, LEASE_MS / 1000)
+
+
+def _promises(item: Item, task_id: str = "") -> list[acks.Promise]:
+    """What is owed for an item that is in under its key."""
+    lock = work.lock_of(item)
+    own = acks.Promise(id=task_id, key=item.key, retries=item.retries, lock=lock)
+    return [own, *_children(item, item.key)]
+
+
+def _children(item: Item, parent: str) -> list[acks.Promise]:
+    return [acks.Promise(key=item.child, child_of=parent)] if item.child else []

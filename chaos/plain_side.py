@@ -35,4 +35,6 @@ class PlainSide:
         for item in batch(self.seed, name, self._count, LEASE_MS / 1000):
             task = prepared(plain.work, item, ranked=False)
             until_answered(lambda task=task: plain.huey.enqueue(task))  # type: ignore[misc]
-            acks.write(self.file, acks.Ack([acks.Promise(i) for i in (task.id, *chain_ids(task))]))
+            acks.write(
+                self.file, acks.Ack([acks.Promise(id=i) for i in (task.id, *chain_ids(task))])
+            )

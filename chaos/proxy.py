@@ -1,4 +1,7 @@
-"""Stands in front of a Redis on a unix socket; cuts connections and loses replies when told to."""
+"""Stands in front of a Redis on a unix socket; cuts connections and loses replies when told to.
+
+Its clients come by a unix socket, or by TCP as they would to a Redis elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _DEEDS = (b"EVALSHA", b"LPUSH", b"ZADD", b"BRPOP")
 _NAME_ENDS = 24
 
 
-class _Pair:
+class Pair:
     """One client's connection and ours to the server on its behalf."""
 
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
@@ -33,24 +36,30 @@ class _Pair:
 class Proxy:
     """Runs in a thread of its own. All methods may be called from any other."""
 
-    def __init__(self, listen: Path, server: Path) -> None:
+    def __init__(self, listen: Path | None, server: Path) -> None:
+        """`listen` is the path of a unix socket; None is a TCP port of the system's choice."""
         self.listen, self.server = listen, server
+        self._port = 0
         self.dropped = 0
         self._to_drop, self._only_deeds = 0, True
-        self._pairs: set[_Pair] = set()
+        self._pairs: set[Pair] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._listener: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
-        """What a client connects to."""
-        return f"unix://{self.listen}"
+        """What a client connects to, once this has started."""
+        return f"unix://{self.listen}" if self.listen else f"redis://127.0.0.1:{self._port}/0"
 
     def start(self) -> None:
         """Listen. Raises OSError."""
         self._thread.start()
-        self._listener = self._call(asyncio.start_unix_server(self._accept, self.listen))
+        if self.listen:
+            self._listener = self._call(asyncio.start_unix_server(self._accept, self.listen))
+        else:
+            listener = self._call(asyncio.start_server(self._accept, "127.0.0.1", 0))
+            self._listener, self._port = listener, listener.sockets[0].getsockname()[1]
 
     def stop(self) -> None:
         """Cut everything and listen no longer."""
@@ -90,7 +99,7 @@ class Proxy:
         except OSError:  # the server is away, and so are we
             writer.close()
             return
-        pair = _Pair(writer, requests)
+        pair = Pair(writer, requests)
         self._pairs.add(pair)
         try:
             await asyncio.gather(self._requests(pair, reader), self._replies(pair, answers))
@@ -98,15 +107,16 @@ class Proxy:
             self._pairs.discard(pair)
             pair.close()
 
-    async def _requests(self, pair: _Pair, reader: asyncio.StreamReader) -> None:
+    async def _requests(self, pair: Pair, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(OSError):
             while chunk := await reader.read(_CHUNK):
-                pair.deed = any(word in chunk[:_NAME_ENDS] for word in _DEEDS)
+                if self._is_to_be_kept_from_the_server(pair, chunk):
+                    break
                 pair.server.write(chunk)
                 await pair.server.drain()
         pair.close()
 
-    async def _replies(self, pair: _Pair, reader: asyncio.StreamReader) -> None:
+    async def _replies(self, pair: Pair, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(OSError):
             while chunk := await reader.read(_CHUNK):
                 if self._is_to_be_lost(pair, chunk):
@@ -115,7 +125,13 @@ class Proxy:
                 await pair.client.drain()
         pair.close()
 
-    def _is_to_be_lost(self, pair: _Pair, chunk: bytes) -> bool:
+    def _is_to_be_kept_from_the_server(self, pair: Pair, chunk: bytes) -> bool:
+        """Look at a request; whether the connection ends here instead."""
+        pair.deed = any(word in chunk[:_NAME_ENDS] for word in _DEEDS)
+        return False
+
+    def _is_to_be_lost(self, pair: Pair, chunk: bytes) -> bool:
+        """Look at a reply; whether the connection ends here instead."""
         # NOSCRIPT is no reply to a deed: nothing was done
         done = pair.deed and not chunk.startswith(b"-NOSCRIPT")
         if self._to_drop <= 0 or (self._only_deeds and not done):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 from chaos import evidence
 from chaos.arena import INSTANCE, ROOT, Arena
 from chaos.oracle import Evidence
+from chaos.people import People
 from chaos.witness import Witness
 from durable.records import FINAL
 from durable.store import LeaseStore
@@ -28,6 +30,12 @@ class Side(Protocol):
     def producer(self, name: str, seed: int) -> list[str]:
         """The words of a producer's command line, after Python."""
 
+    def let_people_in(self, seed: int, seconds: float) -> None:
+        """From now on, and for so long, people act on this queue too."""
+
+    def send_people_home(self) -> Counter[str]:
+        """What they put aside goes on; what they did, by kind. Needs the server."""
+
     def done(self) -> bool:
         """Whether every task has come to an end, as far as this queue can tell. Raises RedisError."""
 
@@ -45,6 +53,7 @@ class BatonSide:
         self._store = LeaseStore(arena.client, f"{{{INSTANCE}}}:")
         self._witness = Witness(arena.client, self._store.prefix)
         self._witness.start()
+        self._people: People | None = None
 
     def consumer(self, number: int) -> list[str]:
         """As PM2 starts it."""
@@ -54,6 +63,18 @@ class BatonSide:
         """See chaos/producer.py."""
         return ["-m", "chaos.producer", "baton", name, str(seed)]
 
+    def let_people_in(self, seed: int, seconds: float) -> None:
+        """Into the same store, past the proxy."""
+        self._people = People(self._store, seed, seconds)
+        self._people.start()
+
+    def send_people_home(self) -> Counter[str]:
+        """All that is held goes back, and the gate is opened."""
+        if self._people is None:
+            return Counter()
+        self._people.finish()
+        return self._people.done
+
     def done(self) -> bool:
         """Nothing is ready, scheduled, leased or held."""
         return not any(count for state, count in self._store.counts().items() if state not in FINAL)
@@ -61,7 +82,7 @@ class BatonSide:
     def evidence(self) -> Evidence:
         """Records, events and files."""
         self._witness.finish()
-        return evidence.of_baton(self._arena.folder, self._store, self._witness.seen)
+        return evidence.of_baton(self._arena.folder, self._store, self._witness, self._people)
 
 
 class HueySide:
@@ -81,6 +102,13 @@ class HueySide:
     def producer(self, name: str, seed: int) -> list[str]:
         """See chaos/producer.py."""
         return ["-m", "chaos.producer", "plain", name, str(seed)]
+
+    def let_people_in(self, seed: int, seconds: float) -> None:
+        """Nobody: it has no gate, and its revocation knows no states."""
+
+    def send_people_home(self) -> Counter[str]:
+        """Nobody came."""
+        return Counter()
 
     def done(self) -> bool:
         """Nothing waits, and no body has written for a while: what runs cannot be asked for."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import redis
 
+from chaos.obeyed import Claimed, Place
+
 _LOOK_S = 0.2
 _PAGE = 5_000
 
@@ -21,6 +23,7 @@ class Witness(threading.Thread):
         self._last = b"0"
         self._stop_asked = threading.Event()
         self.seen: dict[str, Counter[str]] = {}
+        self.claims: list[Claimed] = []
 
     def run(self) -> None:
         """Look until told to stop."""
@@ -34,8 +37,10 @@ class Witness(threading.Thread):
         """Everything since the last look. Raises redis.RedisError."""
         while entries := self._page():
             for number, fields in entries:
-                event = fields[b"event"].decode()
-                self.seen.setdefault(event, Counter())[fields[b"id"].decode()] += 1
+                event, task = fields[b"event"].decode(), fields[b"id"].decode()
+                self.seen.setdefault(event, Counter())[task] += 1
+                if event == "leased":
+                    self.claims.append(Claimed(place(number), task))
                 self._last = number
 
     def _page(self) -> list[Any]:
@@ -49,6 +54,13 @@ class Witness(threading.Thread):
         self._stop_asked.set()
         self.join(10)
         self.look()
+
+
+def place(number: bytes | str) -> Place:
+    """Where an entry of this number (`ms-n`) stands, so that two can be compared."""
+    text = number.decode() if isinstance(number, bytes) else number
+    ms, _, n = text.partition("-")
+    return int(ms), int(n)
 
 
 def _flat(part: Any) -> list[Any]:

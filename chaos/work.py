@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import msgspec
+
 from chaos.batches import Item
 from chaos.body import Diary, Overtaken
 from chaos.fence import Fence
@@ -44,12 +46,18 @@ def work(seconds: float, child: str = "", *, task: Any) -> None:
         raise Stumble
 
 
+def lock_of(item: Item) -> str:
+    """The lock that the item's task is put in under; none while the queue knows no locks."""
+    return item.lock if "lock" in Submission.__struct_fields__ else ""
+
+
 def submission(item: Item, task_id: str) -> Submission:
     """An item for `submit`, under a key and an id of the producer's choice."""
     task = prepared(work, item)
     task.id, task.revoke_id, task.key = task_id, f"r:{task_id}", item.key
     found: Submission = huey.serialize_task(task).submission
-    return found
+    lock = lock_of(item)
+    return msgspec.structs.replace(found, lock=lock) if lock else found
 
 
 def fresh_id() -> str:

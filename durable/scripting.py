@@ -46,7 +46,7 @@ end
 
 
 @cache
-def _digest(*names: str) -> str:
+def digest(*names: str) -> str:
     """By which the server knows the script."""
     return hashlib.sha1(script_text(*names).encode(), usedforsecurity=False).hexdigest()
 
@@ -73,12 +73,12 @@ class Scripts:
     def _evaluate(self, names: tuple[str, ...], args: Sequence[object]) -> Any:
         for _ in range(_LOADS):
             try:
-                return self._line.ask("EVALSHA", _digest(*names), 1, self.prefix, *args)
+                return self._line.ask("EVALSHA", digest(*names), 1, self.prefix, *args)
             except (
                 redis.exceptions.NoScriptError
             ):  # SCRIPT FLUSH, or a new server: nothing was done
                 self._line.ask("SCRIPT", "LOAD", script_text(*names))
-        return self._line.ask("EVALSHA", _digest(*names), 1, self.prefix, *args)
+        return self._line.ask("EVALSHA", digest(*names), 1, self.prefix, *args)
 
     def _key(self, name: str) -> str:
         return self.prefix + name

@@ -47,7 +47,7 @@ class Binary(NamedTuple):
 def find_binary() -> Binary:
     """The packaged Valkey, else a server on PATH. Raises ServerError with the remedy."""
     for path, origin in _candidates():
-        found = _identify(path, origin)
+        found = identify(path, origin)
         if found:
             return found
     raise ServerError(
@@ -69,8 +69,11 @@ def _candidates() -> list[tuple[str, str]]:
     return found + [(path, "on PATH") for path in on_path if path]
 
 
-def _identify(path: str, origin: str) -> Binary | None:
-    """Run `--version`: `Valkey server v=9.1.2 …` or `Redis server v=7.0.15 …`."""
+def identify(path: str, origin: str) -> Binary | None:
+    """What a program says of itself; None, with a warning, when it is no server that runs.
+
+    It is asked `--version`: `Valkey server v=9.1.2 …` or `Redis server v=7.0.15 …`.
+    """
     try:
         words = subprocess.run(
             [path, "--version"], capture_output=True, text=True, timeout=10, check=True

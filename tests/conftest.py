@@ -61,7 +61,7 @@ def _binaries() -> dict[str, server.Binary]:
     found = {"valkey": server.find_binary()}
     debian = shutil.which("redis-server")
     if debian:
-        identified = server._identify(debian, "on PATH")
+        identified = server.identify(debian, "on PATH")
         if identified:
             found["redis"] = identified
     return found

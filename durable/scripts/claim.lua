@@ -44,7 +44,7 @@ for n = 1, #gate, 2 do
     if till < math.huge and (not next_ms or till < next_ms) then next_ms = till end
   elseif string.sub(scope, 1, 7) ~= 'claude:' then
     q.open_entry(gate[n])
-  elseif not closed[scope] then
+  else -- before any that still holds: they come in the order of their times
     closed[scope] = q.probe_of(scope) and 'shut' or 'probe'
   end
 end

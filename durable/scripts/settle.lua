@@ -20,7 +20,10 @@ q.set(t, 'settled_token', token)
 q.set(t, 'settled_state', state)
 q.add_cost(t, ARGV[9])
 if ARGV[6] ~= '' then q.set(t, 'result', ARGV[6]) end
-if ARGV[8] ~= '' then q.set(t, 'body', ARGV[8]) end
+if ARGV[8] ~= '' then
+  call('HSETNX', t.key, 'first_body', call('HGET', t.key, 'body') or '') -- for requeue: it has all retries
+  q.set(t, 'body', ARGV[8])
+end
 if ARGV[10] ~= '' then q.set(t, 'session', ARGV[10]) end
 for n = 0, tonumber(ARGV[11]) - 1 do q.insert(ARGV, 12 + n * q.FIELDS) end
 local after = 12 + tonumber(ARGV[11]) * q.FIELDS

@@ -69,7 +69,9 @@ def test_after_a_limit_one_task_tries_and_the_others_wait_for_it(store: LeaseSto
     assert store.gate()[0].probe == probe.id
     waiting = nothing(store, "2", "another")
     assert (waiting.due_in_ms, waiting.kept_back) == (-1, "gate")  # nobody may spin meanwhile
+    store.client.delete("{test}:wake:default")
     assert store.alive(probe) == 1
+    assert store.client.zcard("{test}:wake:default") == 1  # whoever waits is told
     assert store.gate() == []
     assert store.alive(probe) == 0
     others = [claim(store, n) for n in "34"]
@@ -81,6 +83,14 @@ def test_a_probe_that_succeeds_without_a_sign_of_life_opens_the_gate_too(store: 
     close(store, in_ms=-1)
     store.settle(claim(store, "1"), State.SUCCEEDED, outcome="succeeded")
     assert store.gate() == []
+
+
+def test_a_sign_of_life_of_one_credential_opens_no_other(store: LeaseStore) -> None:
+    store.submit([sub("a", kind="claude")])
+    close(store, in_ms=-1)
+    close(store, "claude:api_key", in_ms=-1)
+    assert store.alive(claim(store)) == 1
+    assert [entry.scope for entry in store.gate()] == ["claude:api_key"]
 
 
 def test_the_right_to_probe_falls_free_with_the_lease(store: LeaseStore) -> None:

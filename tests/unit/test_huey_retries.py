@@ -169,3 +169,19 @@ def test_the_results_of_a_broken_pipelines_rest_are_pruned_in_their_time(huey: B
     assert list(results)[1].is_ready()
     huey.store.prune(-1000, 60_000)
     assert list(huey.all_results()) == ["a user's own"]
+
+
+def test_a_task_that_a_person_sends_back_has_all_its_retries_again(huey: BatonHuey) -> None:
+    attempts = []
+
+    @huey.task(retries=2)
+    def broken() -> None:
+        attempts.append(1)
+        raise ValueError("again")
+
+    result = broken()
+    drain(huey)
+    assert len(attempts) == 3
+    huey.store.requeue(result.id)
+    drain(huey)
+    assert len(attempts) == 6

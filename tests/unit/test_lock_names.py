@@ -112,6 +112,18 @@ def test_the_one_that_stands_ready_may_be_taken_out_too(store: LeaseStore) -> No
     nothing(store)
 
 
+def test_the_next_stands_ready_when_a_person_takes_the_first_away(store: LeaseStore) -> None:
+    store.submit(locked("a", "b"))
+    store.cancel("a")
+    assert claim(store, "1").id == "b"
+
+
+def test_a_lock_that_a_foreign_hand_gave_to_nobody_is_free(store: LeaseStore) -> None:
+    store.client.hset("{test}:locks", "repo", "a ghost")
+    store.submit(locked("a"))
+    assert claim(store, "1").id == "a"
+
+
 def test_a_lock_holds_across_queues_and_kinds(store: LeaseStore) -> None:
     store.submit([sub("a", lock="repo"), sub("g", lock="repo", queue="gpu")])
     store.submit([sub("c", lock="repo", kind="claude")])

@@ -166,7 +166,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(owner=OWNERS)
     def claim_again(self, owner: str) -> None:
-        """The nonce of the last claim, while its lease holds: the same lease."""
+        """The nonce of the last claim, while its lease holds: the same lease; it ends a suspicion."""
         if owner not in self.last or not self.model.owns(self.last[owner][1]):
             return
         nonce, lease = self.last[owner]
@@ -210,7 +210,10 @@ class QueueMachine(RuleBasedStateMachine):
         lease=leases, to=st.sampled_from([*FINAL, State.SCHEDULED, State.HELD]), again=st.booleans()
     )
     def settle(self, lease: Lease, to: State, again: bool) -> None:
-        """The holder's word counts, once; a settled token gets the same answer, any other is refused."""
+        """The holder's word counts, once; a settled token gets the same answer, any other is refused.
+
+        What a person has cancelled neither comes back nor waits for a person.
+        """
         known = self.model.tasks[lease.id]
         owned = self.model.owns(lease)
         expected = owned or known.settled == lease.token

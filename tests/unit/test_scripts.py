@@ -304,6 +304,25 @@ def test_a_waiting_task_is_held_and_hastened_by_a_person(store: LeaseStore) -> N
     assert store.requeue("a") is State.HELD
 
 
+def test_tasks_are_counted_by_their_source(store: LeaseStore) -> None:
+    store.submit([sub(i, source="cli") for i in "abcd"] + [sub("follows", source="task:a")])
+    store.settle(claim(store, "1"), State.SUCCEEDED, outcome="succeeded")
+    claim(store, "2")
+    store.hold("c", "not today")
+    assert counted(store, "cli") == {"queued": 1, "running": 1, "held": 1, "succeeded": 1}
+    assert counted(store, "task") == {"queued": 1}
+    store.requeue("c")
+    store.cancel("d")
+    assert counted(store, "cli") == {"queued": 1, "running": 1, "succeeded": 1, "cancelled": 1}
+    store.requeue("d")
+    store.prune(-1, -1)
+    assert counted(store, "cli") == {"queued": 2, "running": 1}
+
+
+def counted(store: LeaseStore, source: str) -> dict[str, int]:
+    return {s.value: n for s, n in store.counts_by_source()[source].items() if n}
+
+
 def test_every_move_that_a_script_makes_is_a_legal_one(store: LeaseStore) -> None:
     """Drives a task through every verb from every state and compares with the table of moves."""
     for begin in State:

@@ -1,0 +1,75 @@
+"""A proxy that kills its client at one chosen round trip: before the server gets it, or before the client does."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from chaos.proxy import Pair, Proxy
+
+BEFORE, AFTER = "before the request", "before the reply"
+_EVALSHA = re.compile(rb"EVALSHA\r\n\$40\r\n([0-9a-f]{40})\r\n")
+_NAME = re.compile(rb"\*\d+\r\n\$\d+\r\n([A-Za-z]+)\r\n")
+
+
+class Point(NamedTuple):
+    """The `number`th request (from 1) of this kind, and on which side of the server the client dies."""
+
+    kind: str
+    number: int
+    side: str
+
+
+class Turnstile(Proxy):
+    """Counts requests by kind; nothing passes any more once the client has been killed."""
+
+    def __init__(self, listen: Path, server: Path, scripts: Mapping[str, str]) -> None:
+        """`scripts` are the names of scripts by their digests, for people to read."""
+        super().__init__(listen, server)
+        self._scripts = scripts
+        self._point: Point | None = None
+        self._pid = 0
+        self._doomed: Pair | None = None
+        self.seen: Counter[str] = Counter()
+        self.killed = threading.Event()
+
+    def arm(self, point: Point | None, pid: int) -> None:
+        """Kill this process at that point; call it before the process may connect."""
+        self._point, self._pid = point, pid
+
+    def _is_to_be_kept_from_the_server(self, pair: Pair, chunk: bytes) -> bool:
+        if self.killed.is_set():
+            return True
+        kind = self._kind(chunk)
+        self.seen[kind] += 1
+        if self._point is None or (kind, self.seen[kind]) != self._point[:2]:
+            return False
+        if self._point.side == BEFORE:
+            self._kill()
+            return True
+        self._doomed = pair
+        return False
+
+    def _is_to_be_lost(self, pair: Pair, chunk: bytes) -> bool:
+        if pair is self._doomed and not self.killed.is_set():
+            self._kill()
+        return self.killed.is_set()
+
+    def _kill(self) -> None:
+        self.killed.set()
+        os.kill(self._pid, signal.SIGKILL)
+
+    def _kind(self, chunk: bytes) -> str:
+        """The scripts of a request, or the name of its first command; what waits for a beat is a kind of its own."""
+        digests = [digest.decode() for digest in _EVALSHA.findall(chunk)]
+        if digests:
+            return "+".join(self._scripts.get(digest, digest[:7]) for digest in digests)
+        found = _NAME.match(chunk)
+        name = found[1].decode() if found else "unknown"
+        return f"{name} poke" if b":poke:" in chunk else name
