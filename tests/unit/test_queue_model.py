@@ -154,13 +154,14 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(owner=OWNERS)
     def claim_again(self, owner: str) -> None:
-        """The nonce of the last claim, while its lease holds: the same lease."""
+        """The nonce of the last claim, while its lease holds: the same lease, which it ends a suspicion of."""
         if owner not in self.last or not self.model.owns(self.last[owner][1]):
             return
         nonce, lease = self.last[owner]
         again = self.store.claim(owner, nonce, QUEUES, LEASE_MS)
         assert isinstance(again, Lease)
         assert (again.id, again.token, again.attempt) == (lease.id, lease.token, lease.attempt)
+        self.model.tasks[lease.id].suspected = False
 
     @rule(lease=leases)
     def beat(self, lease: Lease) -> None:
@@ -181,7 +182,10 @@ class QueueMachine(RuleBasedStateMachine):
         lease=leases, to=st.sampled_from([*FINAL, State.SCHEDULED, State.HELD]), again=st.booleans()
     )
     def settle(self, lease: Lease, to: State, again: bool) -> None:
-        """The holder's word counts, once; a settled token gets the same answer, any other is refused."""
+        """The holder's word counts, once, but what a person cancelled neither waits nor runs again.
+
+        A settled token gets the same answer, any other is refused.
+        """
         known = self.model.tasks[lease.id]
         owned = self.model.owns(lease)
         expected = owned or known.settled == lease.token
@@ -189,9 +193,10 @@ class QueueMachine(RuleBasedStateMachine):
             answer = self.store.settle(lease, to, outcome="o", retry_ms=2**40)
             assert answer == expected
         if owned:
-            self._let_go(known, to)
+            ended = State.CANCELLED if known.cancel and to not in FINAL else to
+            self._let_go(known, ended)
             known.settled = lease.token
-            known.counted += to is State.SCHEDULED
+            known.counted += ended is State.SCHEDULED
 
     @rule(lease=leases, later=st.booleans())
     def release(self, lease: Lease, later: bool) -> None:
