@@ -22,8 +22,9 @@ def check() -> int:
 def test(args: Sequence[str]) -> int:
     """Run `check`, then pytest; 0 if both passed, else 1.
 
-    `--quick` leaves it at tests/unit. All other arguments go to pytest as they are. The tests run
-    even when a check failed, so that one run tells everything that is wrong.
+    `--quick` leaves it at tests/unit, and the queue's tests at a fake server. All other arguments go to
+    pytest as they are. The tests run even when a check failed, so that one run tells everything that
+    is wrong.
     """
     checked = check()
     tested = run(pytest_command(args))
@@ -49,9 +50,9 @@ def shell_checks() -> list[list[str]]:
 
 def pytest_command(args: Sequence[str]) -> list[str]:
     """Return the pytest command for `./baton test ARGS`, with branch coverage of our own code."""
-    quick = ["tests/unit"] if "--quick" in args else []
+    scope = ["tests/unit"] if "--quick" in args else ["--servers"]
     rest = [arg for arg in args if arg != "--quick"]
-    return [sys.executable, "-m", "pytest", "--cov", "--cov-report=term", *quick, *rest]
+    return [sys.executable, "-m", "pytest", "--cov", "--cov-report=term", *scope, *rest]
 
 
 def run(command: Sequence[str]) -> bool:
