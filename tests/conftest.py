@@ -84,15 +84,8 @@ def binary_of(kind: str) -> server.Binary:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--servers`, which `./baton test` gives."""
-    words = "run what uses the fixture `client` on real servers as well as on the fake one"
+    words = "run the queue's tests in tests/unit on real servers as well as on the fake one"
     parser.addoption("--servers", action="store_true", help=words)
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test of the queue on the fake server, and with `--servers` on every real one."""
-    if "client" in metafunc.fixturenames:
-        real = SERVERS if metafunc.config.getoption("--servers") else ()
-        metafunc.parametrize("client", ["fake", *real], indirect=True)
 
 
 @pytest.fixture
@@ -144,11 +137,12 @@ def shared_servers() -> Iterator[Callable[[str], PrivateServer]]:
 
 @pytest.fixture
 def client(request: pytest.FixtureRequest) -> redis.Redis:
-    """An empty server for the queue: a fake one in this process, with Lua; real ones with `--servers`."""
-    if request.param == "fake":
+    """An empty server for the queue: a fake one in this process, with Lua, or the one that a conftest.py asks for."""
+    kind = getattr(request, "param", "fake")
+    if kind == "fake":
         return fakeredis.FakeRedis(server_type="valkey")
     shared: Callable[[str], PrivateServer] = request.getfixturevalue("shared_servers")
-    return shared(request.param).client()
+    return shared(kind).client()
 
 
 @pytest.fixture
