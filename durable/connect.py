@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import redis
@@ -10,6 +10,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 from durable.errors import ServerError
+from durable.fitness import Findings, judge, needed
 
 #: Seconds without an answer after which a connection counts as broken; above every blocking call (5 s).
 SOCKET_TIMEOUT_S = 15.0
@@ -42,47 +43,54 @@ def hide_password(url: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
 
 
-def problems(client: redis.Redis) -> list[str]:
-    """What makes this server unfit to hold a queue, each with its remedy; empty when it is fit.
+def findings(client: redis.Redis) -> Findings:
+    """What makes this server unfit to hold a queue. Raises redis.RedisError when it does not answer."""
+    client.ping()  # connects, so that a refused greeting is not taken for a refused INFO
+    try:
+        info: Any = client.info()
+    except redis.ResponseError:
+        info = {}  # forbidden to us: what cannot be read is not judged
+    return judge(info, _config(client))
 
-    Raises redis.RedisError when the server is away.
-    """
-    config: Any = client.config_get("appendonly", "appendfsync", "maxmemory-policy")
-    info: Any = client.info("replication")
-    found = []
-    if config.get("appendonly") != "yes":
-        found.append("append-only file is off, so a crash loses tasks: set `appendonly yes`")
-    elif config.get("appendfsync") != "always":
-        found.append(
-            f"it writes to disk {config.get('appendfsync')}, so a power cut loses what it had "
-            "acknowledged: set `appendfsync always`"
-        )
-    if config.get("maxmemory-policy", "noeviction") != "noeviction":
-        found.append(
-            f"it may evict tasks ({config['maxmemory-policy']}): set `maxmemory-policy noeviction`"
-        )
-    if info.get("role") == "slave":
-        found.append("it is a read-only replica: name the primary in REDIS_URL")
+
+def _config(client: redis.Redis) -> dict[str, str] | None:
+    """The settings that durability hangs on; None where CONFIG is forbidden, as managed servers have it."""
+    names = ("appendonly", "appendfsync", "maxmemory-policy")
+    found: dict[str, str] = {}
+    try:
+        for name in names:  # one at a time: several are understood since Redis 7.0 only
+            found |= cast("dict[str, str]", client.config_get(name))
+    except redis.ResponseError:
+        return None
     return found
 
 
 def check(client: redis.Redis, url: str, *, unsafe: bool = False) -> None:
     """Raise ServerError, with the remedy, unless the server answers and is fit to hold a queue.
 
-    `unsafe` accepts one that answers but may lose what it acknowledged.
+    `unsafe` accepts one that may lose what it acknowledged, but none on which the queue cannot work.
     """
     shown = hide_password(url)
     try:
-        found = problems(client)
+        found = findings(client)
     except redis.AuthenticationError as error:
         raise ServerError(
-            f"Redis at {shown} refuses the password: set REDIS_URL in .env"
+            f"Redis at {shown} refuses the password ({error}): set the right one in REDIS_URL or "
+            "BATON_REDIS_PASSWORD in .env"
         ) from error
-    except redis.ResponseError:
-        return  # CONFIG is forbidden to us: what cannot be read is not judged
+    except redis.ResponseError as error:
+        raise ServerError(
+            f"Redis at {shown} refuses Baton's greeting ({error}): {needed('redis')}, {needed('valkey')} or newer "
+            "is needed, and a user who may call HELLO and PING"
+        ) from error
     except redis.RedisError as error:
         raise ServerError(
             f"Redis at {shown} does not answer ({error}): start it, or correct REDIS_URL"
         ) from error
-    if found and not unsafe:
-        raise ServerError(f"Redis at {shown} is not safe for a queue: " + "; ".join(found))
+    if found.unusable:
+        raise ServerError(f"Redis at {shown} cannot hold a queue: " + "; ".join(found.unusable))
+    if found.unsafe and not unsafe:
+        raise ServerError(
+            f"Redis at {shown} is not safe for a queue: {'; '.join(found.unsafe)}. "
+            "If losing tasks is all right here, put `redis_unsafe: allow` into baton.yaml"
+        )

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from durable.errors import ServerError
+from durable.fitness import is_too_old, needed
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -48,12 +49,14 @@ def find_binary() -> Binary:
     """The packaged Valkey, else a server on PATH. Raises ServerError with the remedy."""
     for path, origin in _candidates():
         found = identify(path, origin)
-        if found:
+        if found and not is_too_old(found.kind, found.version):
             return found
+        if found:
+            log.warning("%s is %s; Baton needs %s", path, found.label, needed(found.kind))
     raise ServerError(
         "no Redis server can be run here: the packaged Valkey does not start on this machine, and "
-        "neither valkey-server nor redis-server is on PATH. Install one (Debian: apt install redis-server; "
-        "macOS: brew install valkey), or set REDIS_URL in .env"
+        "neither valkey-server nor redis-server is on PATH in a version that will do. Install one (Debian: "
+        "apt install redis-server; macOS: brew install valkey), or set REDIS_URL in .env"
     )
 
 

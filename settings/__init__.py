@@ -50,8 +50,8 @@ ROOT = Path(__file__).resolve().parent.parent
 KEEP_FINISHED, KEYS_KEPT = Duration(30 * 86_400), Duration(90 * 86_400)
 _MISSING = "Run ./baton up once, or copy baton.example.yaml to it."
 _SECTIONS = [
-    "instance", "redis", "consumers", "claude", "budget_usd_per_day", "keep_finished", "keys_kept",
-    "watchers", "pollers", "schedules", "tasks",
+    "instance", "redis", "redis_unsafe", "consumers", "claude", "budget_usd_per_day", "keep_finished",
+    "keys_kept", "watchers", "pollers", "schedules", "tasks",
 ]  # fmt: skip
 
 

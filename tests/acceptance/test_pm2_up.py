@@ -14,7 +14,7 @@ import pytest
 
 from durable.records import Lease, State, Submission
 from tests.acceptance.pm2_site import Pm2Site
-from tests.conftest import wait_until
+from tests.conftest import PrivateServer, binary_of, wait_until
 
 CONFIG: dict[str, Any] = {
     "consumers": 2,
@@ -216,6 +216,25 @@ def test_a_redis_that_does_not_answer_is_said_before_anything_starts(site: Pm2Si
     assert status == 1
     assert "127.0.0.1:1" in errors
     assert site.pids() == {}
+
+
+def test_a_redis_that_may_lose_tasks_needs_a_person_who_allows_it(
+    site: Pm2Site, short_tmp: Path
+) -> None:
+    own = PrivateServer(short_tmp, binary_of("valkey"))
+    own.start("--appendonly", "no")
+    try:
+        (site.folder / ".env").write_text(f"REDIS_URL={own.url}\n")
+        status, _, errors = site.call("up")
+        assert status == 1
+        assert "set `appendonly yes`" in errors
+        assert site.pids() == {}
+        with (site.folder / "baton.yaml").open("a") as config:
+            config.write("redis_unsafe: allow\n")
+        assert site.call("up")[0] == 0
+        assert site.call("down")[0] == 0
+    finally:
+        own.kill()
 
 
 def test_a_redis_url_of_this_shell_alone_is_refused(site: Pm2Site) -> None:

@@ -14,6 +14,7 @@ from huey.tests.test_immediate import NoUseException, NoUseStorage
 
 from tests.conformance.adapter import ByHandHuey
 from tests.conformance.skips import SKIPS
+from tests.conftest import SERVERS
 
 with mock.patch(
     "redis.Redis.info", side_effect=OSError
@@ -74,24 +75,23 @@ def _cases() -> Iterator[tuple[str, type[unittest.TestCase]]]:
                 yield title, case
 
 
-def _ours(title: str, case: type[Any]) -> type[Any]:
-    own: dict[str, Any] = {"get_huey": HUEYS.get(title, lambda _: ByHandHuey())}
+def _ours(title: str, case: type[Any], server: str) -> type[Any]:
+    own: dict[str, Any] = {"server": server, "get_huey": HUEYS.get(title, lambda _: ByHandHuey())}
     for method in (m for m in dir(case) if m.startswith("test")):
         reason = SKIPS.get(f"{title}.{method}") or SKIPS.get(title)
         if reason:
             own[method] = unittest.skip(reason)(getattr(case, method))
-    return type(title, (case,), own)
+    return type(f"{title}_{server}", (case,), own)
 
 
-for _title, _case in _cases():
-    globals()[_title] = _ours(_title, _case)
-TestLeaseStorage = _ours(
-    "TestLeaseStorage", type("TestLeaseStorage", (StorageTests, BaseTestCase), {})
-)
-del _title, _case, BaseTestCase
+CASES = {**dict(_cases()), "TestLeaseStorage": type("", (StorageTests, BaseTestCase), {})}
+for _title, _case in CASES.items():
+    for _server in SERVERS:
+        globals()[f"{_title}_{_server}"] = _ours(_title, _case, _server)
+del _title, _case, _server, BaseTestCase
 
 
 def test_every_skip_names_a_test_that_there_is() -> None:
     for name in SKIPS:
         title, _, method = name.partition(".")
-        assert hasattr(globals()[title], method), name
+        assert hasattr(CASES[title], method), name

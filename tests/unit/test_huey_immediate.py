@@ -133,8 +133,8 @@ def test_a_context_task_and_its_own_task_object(huey: BatonHuey) -> None:
     assert result.get() == result.id
 
 
-def test_it_may_be_switched_on_and_off(fake_client: Any) -> None:
-    huey = BatonHuey("test", client=fake_client)
+def test_it_may_be_switched_on_and_off(client: Any) -> None:
+    huey = BatonHuey("test", client=client)
 
     @huey.task()
     def body() -> int:

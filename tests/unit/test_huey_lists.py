@@ -64,8 +64,8 @@ def test_values_beside_the_records_are_listed_until_they_are_gone(huey: BatonHue
     assert huey.storage.client.zcard(huey.storage._index) == 0
 
 
-def test_one_queue_leaves_anothers_values_alone(huey: BatonHuey, fake_client: object) -> None:
-    other = BatonHuey("other", client=fake_client)
+def test_one_queue_leaves_anothers_values_alone(huey: BatonHuey, client: object) -> None:
+    other = BatonHuey("other", client=client)
     huey.put("a", 1)
     assert other.get("a") is None
     assert other.all_results() == {}

@@ -73,10 +73,8 @@ def test_a_body_may_ask_for_a_retry(huey: BatonHuey) -> None:
     assert result.get() == 1
 
 
-def test_an_error_on_the_way_is_no_result_unless_asked_for(
-    huey: BatonHuey, fake_client: object
-) -> None:
-    telling = BatonHuey("telling", client=fake_client, store_intermediate_errors=True)
+def test_an_error_on_the_way_is_no_result_unless_asked_for(huey: BatonHuey, client: object) -> None:
+    telling = BatonHuey("telling", client=client, store_intermediate_errors=True)
     for own, told in ((huey, False), (telling, True)):
 
         @own.task(retries=1, retry_delay=60)
@@ -93,9 +91,9 @@ def test_an_error_on_the_way_is_no_result_unless_asked_for(
 
 
 def test_every_attempts_error_handler_runs_where_errors_on_the_way_count(
-    fake_client: object,
+    client: object,
 ) -> None:
-    huey = BatonHuey("telling", client=fake_client, store_intermediate_errors=True)
+    huey = BatonHuey("telling", client=client, store_intermediate_errors=True)
     handled: list[str] = []
 
     @huey.task(retries=2)

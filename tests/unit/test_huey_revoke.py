@@ -91,9 +91,9 @@ def test_a_task_class_may_be_revoked_and_restored(huey: BatonHuey) -> None:
 
 @pytest.mark.parametrize("utc", [True, False])
 def test_a_task_that_was_not_started_in_time_expires(
-    in_tokyo: None, fake_client: object, utc: bool
+    in_tokyo: None, client: object, utc: bool
 ) -> None:
-    own = BatonHuey("other", client=fake_client, utc=utc)
+    own = BatonHuey("other", client=client, utc=utc)
 
     @own.task()
     def body() -> int:
@@ -138,8 +138,8 @@ def test_a_handle_made_from_an_id_can_reschedule(huey: BatonHuey) -> None:
 
 
 @pytest.mark.usefixtures("in_tokyo")
-def test_local_times_are_local(fake_client: object) -> None:
-    own = BatonHuey("other", client=fake_client, utc=False)
+def test_local_times_are_local(client: object) -> None:
+    own = BatonHuey("other", client=client, utc=False)
 
     @own.task()
     def body() -> None:

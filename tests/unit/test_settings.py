@@ -162,11 +162,11 @@ SCHEDULE = 'schedules:\n  s:\n    cron: "0 9 * * 1"\n    prompt: x\n'
 
 MISTAKES = {
     "unknown key": ("redis: embedded\nwatcher:\n", 2, "unknown key watcher", "mean watchers?"),
-    "unknown key, all allowed": ("foo: 1\n", 1, "unknown key foo", "Allowed: instance, redis, con"),
+    "unknown key, all allowed": ("foo: 1\n", 1, "unknown key foo", "Allowed: instance, redis, redis_"),
     "unknown option": ("claude:\n  alowedTools: x\n", 2, "claude.alowedTools", "mean allowed_tools?"),
     "unknown key of an entry": (INBOX + "    setle: 2s\n", 5, "watchers.inbox.setle", "mean settle?"),
     "unknown key of a group": ("consumers:\n- {cont: 2}\n", 2, "consumers[1].cont", "mean count?"),
-    "unknown key of redis": ("redis: {uri: x}\n", 1, "redis.uri", "mean url?"),
+    "a mapping for redis": ("redis: {url: x}\n", 1, "redis reads", "Allowed: embedded, redis://"),
     "wrong type": ("claude:\n  retries: many\n", 2, 'claude.retries reads "many"', "whole number"),
     "bool for a number": (INBOX + "    priority: true\n", 5, "reads true", "from -1000 to 1000"),
     "a word for a bool": (INBOX + "    recursive: yes\n", 5, 'reads "yes"', "true or false"),
@@ -230,7 +230,7 @@ MISTAKES = {
     "a port of redis": ("redis: redis://h:port\n", 1, "redis://h:port", "redis://host:port/db"),
     "a socket of redis": ("redis: unix://run/x.sock\n", 1, "unix://run", "unix:///path"),
     "redis as a number": ("redis: 6379\n", 1, "redis reads 6379", "Allowed: embedded, redis://"),
-    "unsafe": ("redis:\n  unsafe: maybe\n", 2, '"maybe"', "true or false"),
+    "redis_unsafe": ("redis_unsafe: maybe\n", 1, 'redis_unsafe reads "maybe"', "refuse, allow"),
     "a second key": ("instance: a\nredis:\ninstance: b\n", 3, "instance stands here a", "Keep one"),
     "a second entry": (INBOX + "  inbox: {}\n", 5, "second time (first in line 2)", "Keep one"),
     "a tab": ("watchers:\n\tinbox: {}\n", 2, "a tab indents this line", "spaces"),
@@ -419,7 +419,7 @@ def test_the_folder_of_sockets_is_ours_alone_or_refused(
     ("text", "dotenv", "url"),
     [
         ("redis: redis://h:1/2", "", "redis://h:1/2"),
-        ("redis: {url: 'unix:///r.sock'}", "", "unix:///r.sock"),
+        ("redis: unix:///r.sock", "", "unix:///r.sock"),
         ("redis: embedded", "REDIS_URL=rediss://h/0\n", "rediss://h/0"),
         ("", "REDIS_URL=redis://u:p@h/1\n", "redis://u:p@h/1"),
         ("redis: redis://localhost", "REDIS_URL=redis://:p@127.0.0.1:6379/0\n",
@@ -436,6 +436,13 @@ def test_the_url_of_redis_is_the_one_that_is_named(
 ) -> None:
     found = load(text, dotenv).redis
     assert (found.mode, found.url) == ("url", url)
+
+
+@pytest.mark.parametrize("redis", ["", "redis: redis://h\n"])
+def test_an_unsafe_redis_is_allowed_only_by_that_word(redis: str, load: Load) -> None:
+    assert load(redis + "redis_unsafe: allow\n").redis.unsafe
+    assert not load(redis + "redis_unsafe: refuse\n").redis.unsafe
+    assert not load(redis).redis.unsafe
 
 
 @pytest.mark.parametrize(
