@@ -21,6 +21,7 @@ from consumers.outcome import Conclusion, Exit, Outcome, conclude, early
 from consumers.stream import Summary, fold, frame
 from durable import effects
 from durable.effects import Effects
+from durable.patience import Patience
 from durable.records import Lease
 from durable.store import LeaseStore
 from durable.verdicts import Fail, GiveBack
@@ -264,7 +265,7 @@ class Runs:
         def close() -> None:
             self.store.close_gate(lease.scope, gate.reason, by=lease.id, why=why, until_ms=until)
 
-        _insist(close, self.stopping)
+        _insist(close, self.stopping, self.heartbeat.redis)
 
     def _result(self, running: Effects, end: Conclusion, options: ClaudeOptions) -> dict[str, Any]:
         if options.result:
@@ -304,15 +305,14 @@ def _launch(plan: Plan) -> handle.Handle:
         raise GiveBack("interrupted", message, delay=_UNPREPARED_S) from error
 
 
-def _insist(act: Callable[[], object], stopping: threading.Event) -> None:
+def _insist(act: Callable[[], object], stopping: threading.Event, redis_away: Patience) -> None:
     """Until Redis answers: a limit that is not written down burns every other task."""
     while True:
         try:
             act()
             return
         except redis.RedisError as error:
-            log.warning("Redis does not answer (%s); trying again", error)
-            if stopping.wait(1.0):
+            if stopping.wait(redis_away.failed(time.monotonic(), error)):
                 return
 
 

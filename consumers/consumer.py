@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import random
 import signal
 import sys
 import time
@@ -25,6 +24,7 @@ from consumers.times import LEASE_MS
 from durable import dataset, identity
 from durable.connect import connect, hide_password
 from durable.errors import ServerError
+from durable.patience import Patience
 from durable.queue import BatonHuey
 from durable.records import Budget, Claim, Lease, Nothing, State
 from durable.settlement import Settlement
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _BLOCK_S = 5.0  # nobody waits longer than this on a marker that may be lost
-_RECONNECT_CAP_S = 5.0
-_COMPLAIN_EVERY_S = 60.0
+#: How often a consumer that is to stop still tries to write down the end of its task.
+_LAST_TRIES = 3
 _STOPPING_LOOK_S = 0.5
 #: How long a plain Python task may go on after a stop; PM2 kills at 30 s.
 STOP_PATIENCE_S = 20.0
@@ -61,8 +61,7 @@ class LeaseWorker(Worker):
         own = uuid.uuid4().hex
         self._nonces = (f"{own}-{number}" for number in itertools.count())
         self._nonce = next(self._nonces)
-        self._failures = 0
-        self._complained = float("-inf")
+        self.redis = heartbeat.redis
 
     def loop(self, now: Any = None) -> None:
         """One claim, and the attempt that it leads to; none while `down` is at work."""
@@ -73,7 +72,7 @@ class LeaseWorker(Worker):
         try:
             self.huey.store.answer(claim)
         except redis.RedisError as error:
-            self._back_off("Redis does not answer, so nothing is claimed", error)
+            self._back_off(error)
             return
         found = self._found(claim)
         while isinstance(found, Lease):
@@ -99,7 +98,7 @@ class LeaseWorker(Worker):
 
     def _found(self, claim: Claim) -> Lease | Nothing | None:
         """What a claim was answered; after a lease, the next claim is another one."""
-        self._failures = 0
+        self.redis.worked()
         if isinstance(claim.found, Lease):
             self._nonce = next(self._nonces)
         return claim.found
@@ -122,7 +121,7 @@ class LeaseWorker(Worker):
                 spending.close_gate(self.huey.store, self.budget)
             self.huey.store.wait_for_work(self.queues, self.owner, seconds)
         except redis.RedisError as error:
-            self._back_off("Redis does not answer, so nothing is claimed", error)
+            self._back_off(error)
 
     def _attempt(self, lease: Lease) -> Lease | Nothing | None:
         """Run it and write its end; what the claim that travelled with that has found."""
@@ -148,8 +147,8 @@ class LeaseWorker(Worker):
                 written = settlement.settle(self.huey.store, then)
                 break
             except redis.RedisError as error:
-                self._back_off(f"Redis does not answer, so the end of task {lease.id} waits", error)
-                if self.stop_flag.is_set() and self._failures > 3:
+                self._back_off(error)
+                if self.stop_flag.is_set() and self.redis.failures > _LAST_TRIES:
                     log.error(
                         "task %s: stopping before its end could be written; it will run again",
                         lease.id,
@@ -166,13 +165,8 @@ class LeaseWorker(Worker):
             log.warning("task %s: the lease was lost; this attempt's end is refused", lease.id)
         return self._found(then) if then else None
 
-    def _back_off(self, what: str, error: Exception) -> None:
-        self._failures += 1
-        if time.monotonic() - self._complained > _COMPLAIN_EVERY_S:
-            log.warning("%s (%s); trying again", what, error)
-            self._complained = time.monotonic()
-        delay = min(_RECONNECT_CAP_S, 0.1 * 2 ** min(self._failures, 6)) * random.uniform(0.5, 1)
-        self.stop_flag.wait(delay)
+    def _back_off(self, error: Exception) -> None:
+        self.stop_flag.wait(self.redis.failed(time.monotonic(), error))
 
 
 class LeaseConsumer(Consumer):
@@ -272,14 +266,12 @@ def _begin(settings: Settings, store: LeaseStore, owner: str) -> None:
 
 def _when_redis_answers(act: Callable[[], object]) -> None:
     """A consumer that starts before Redis waits for it."""
-    delay, said = 0.1, False
+    patience = Patience("Redis", log)
     while True:
         try:
             act()
-            return
         except redis.RedisError as error:
-            if not said:
-                log.warning("waiting for Redis (%s)", error)
-                said = True
-            time.sleep(delay)
-            delay = min(_RECONNECT_CAP_S, delay * 1.5)
+            time.sleep(patience.failed(time.monotonic(), error))
+        else:
+            patience.worked()
+            return

@@ -10,12 +10,11 @@ from collections.abc import Callable
 import redis
 
 from consumers.times import BEAT_S, LEASE_MS
+from durable.patience import Patience
 from durable.records import Lease
 from durable.store import LeaseStore
 
 log = logging.getLogger(__name__)
-
-_COMPLAIN_EVERY_S = 60.0
 
 
 def boot_clock() -> float:
@@ -43,7 +42,7 @@ class Heartbeat(threading.Thread):
         self._lock = threading.Lock()
         self._stop_asked = threading.Event()
         self.last_success = now()
-        self._complained = float("-inf")
+        self.redis = Patience("Redis", log)  # the whole consumer's: it is away for all threads
 
     def hold(self, lease: Lease) -> Held:
         """Beat for this lease from now on."""
@@ -76,8 +75,9 @@ class Heartbeat(threading.Thread):
             try:
                 self.store.wait_for_poke(self.owner, BEAT_S)
                 self.beat()
+                self.redis.worked()
             except redis.RedisError as error:
-                self._complain(error)
+                self.redis.failed(time.monotonic(), error)
                 self._stop_asked.wait(1.0)
 
     def beat(self) -> None:
@@ -89,13 +89,6 @@ class Heartbeat(threading.Thread):
                 if held in self.in_hand():  # else its end was written meanwhile
                     _pass_on(held, word)
         self.last_success = sent
-
-    def _complain(self, error: redis.RedisError) -> None:
-        if self._now() - self._complained > _COMPLAIN_EVERY_S:
-            log.warning(
-                "Redis does not answer (%s); running attempts go on, the beat is tried again", error
-            )
-            self._complained = self._now()
 
 
 def _pass_on(held: Held, word: str) -> None:

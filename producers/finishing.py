@@ -10,10 +10,10 @@ from pathlib import Path
 
 import producers.faults
 import settings
+from durable.patience import Patience
 from durable.records import Record, State
 from durable.store import LeaseStore
 from producers.claims import Claim, Ledger, shown
-from producers.patience import Patience
 from producers.putaway import put_away
 
 log = logging.getLogger(__name__)

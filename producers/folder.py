@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from durable.patience import Patience
 from producers import events
 from producers.naming import writable
-from producers.patience import Patience
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import producers.faults
 import settings
 from durable.errors import BatonError
+from durable.patience import Patience
 from durable.records import Submission
 from durable.store import LeaseStore
 from producers import inbox
@@ -16,7 +17,6 @@ from producers.bell import Bell
 from producers.claims import Claim, Ledger, shown
 from producers.drops import occasion
 from producers.finishing import Finisher
-from producers.patience import Patience
 from producers.recipe import Recipe
 from producers.remarks import Remarks
 from producers.settling import NameFilter, Sighting, settle

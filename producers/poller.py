@@ -19,13 +19,13 @@ import redis
 import producers.faults
 import settings as types
 from durable.errors import BatonError, CursorMovedError
+from durable.patience import Patience
 from durable.records import Cursor, Submission
 from durable.store import LeaseStore
 from producers import bookmark
 from producers.bell import Bell, cancel_last_moment, stop_on_signals
 from producers.bookmark import Bookmark, BookmarkError
 from producers.faults import Faults
-from producers.patience import Patience
 from producers.recipe import Makers, Occasion, Recipe
 from producers.sources import Fetched, Item, Source, SourceError, Stopped
 from producers.sources.command import Command, environment

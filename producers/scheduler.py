@@ -19,11 +19,11 @@ import producers.faults
 import settings as types
 from durable.cronspec import CronError
 from durable.errors import BatonError, CursorMovedError
+from durable.patience import Patience
 from durable.records import Cursor, Submission, Submitted
 from durable.store import LeaseStore
 from producers.bell import Bell, cancel_last_moment, stop_on_signals
 from producers.faults import Faults
-from producers.patience import Patience
 from producers.recipe import Makers
 from producers.schedules import Schedule, from_huey, from_settings
 from producers.templates import TemplateError

@@ -18,6 +18,7 @@ import redis
 import producers.faults
 import settings as types
 from durable.errors import BatonError
+from durable.patience import Patience
 from durable.store import LeaseStore
 from producers.bell import Bell, cancel_last_moment, stop_on_signals
 from producers.claims import Ledger, Stopped
@@ -26,7 +27,6 @@ from producers.faults import Faults
 from producers.finishing import Finisher
 from producers.folder import POLL_S, Folder
 from producers.intake import Intake
-from producers.patience import Patience
 from producers.recipe import Makers, Recipe
 from producers.templates import TemplateError
 

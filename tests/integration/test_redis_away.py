@@ -87,10 +87,14 @@ def test_every_process_outlives_redis_and_goes_on_when_it_is_back(site: Site) ->
         assert int(tries[1]) >= 5  # so a line for each of them would have been seen
 
 
-@pytest.mark.xfail(reason="its worker and its heartbeat each say so once a minute: two lines")
-def test_a_consumer_says_once_a_minute_that_redis_is_away(site: Site) -> None:
+def test_a_consumer_says_once_a_minute_that_redis_is_away_and_once_that_it_is_back(
+    site: Site,
+) -> None:
     site.start("consumer", "1")
     site.kill("redis")
     wait_until(lambda: complaints(site, "consumer-1"), what="it says so")
     time.sleep(4)
     assert len(complaints(site, "consumer-1")) == 1
+    site.start("redis")
+    log = site.log("consumer-1")
+    wait_until(lambda: "Redis: back after" in log.read_text(), BACK_WITHIN_S, "it says so too")

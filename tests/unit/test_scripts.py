@@ -304,6 +304,29 @@ def test_a_waiting_task_is_held_and_hastened_by_a_person(store: LeaseStore) -> N
     assert store.requeue("a") is State.HELD
 
 
+def test_who_took_a_wake_up_passes_it_on_when_more_is_left(store: LeaseStore) -> None:
+    store.submit([sub("a"), sub("b"), sub("c")])
+    store.client.delete("{test}:wake:default")
+    first = claim(store, "1")
+    assert store.client.zcard("{test}:wake:default") == 1
+    store.client.delete("{test}:wake:default")
+    then = Claim(owner="me", nonce="2", queues=QUEUES, lease_ms=30_000)  # nobody was woken for it
+    store.settle(first, State.SUCCEEDED, outcome="succeeded", then=then)
+    assert store.client.zcard("{test}:wake:default") == 0
+    claim(store, "3")
+    assert store.client.zcard("{test}:wake:default") == 0  # nothing is left
+
+
+def test_the_revocation_of_a_running_task_is_gone_with_it(store: LeaseStore) -> None:
+    store.submit([sub("a")])
+    lease = claim(store)
+    store.client.set("{test}:kv:r:a", b"revoked")
+    store.client.zadd("{test}:kv", {"r:a": 0})
+    store.cancel("a")
+    store.settle(lease, State.CANCELLED, outcome="cancelled")
+    assert not store.client.exists("{test}:kv:r:a", "{test}:kv")
+
+
 def test_tasks_are_counted_by_their_source(store: LeaseStore) -> None:
     store.submit([sub(i, source="cli") for i in "abcd"] + [sub("follows", source="task:a")])
     store.settle(claim(store, "1"), State.SUCCEEDED, outcome="succeeded")

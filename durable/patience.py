@@ -1,4 +1,4 @@
-"""How a producer waits for something that is away: capped backoff, and one log line a minute."""
+"""How a process waits for something that is away: capped backoff, and one log line a minute."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import random
 
 
 class Patience:
-    """The state of one thing that may be away (Redis, a folder). `now` is a steady clock's."""
+    """The state of one thing that may be away (Redis, a folder). `now` is a steady clock's.
+
+    Threads that wait for the same thing may share one: then it is said once.
+    """
 
     def __init__(
         self,
