@@ -82,7 +82,7 @@ class Hands:
 
     def _flush(self) -> bool:
         try:
-            self._server.script_flush()
+            self._server.function_flush()  # the library of all our transitions
         except redis.RedisError:
             return False
         return True

@@ -29,7 +29,7 @@ DECK = {
     "interrupt redis": 1,
     "cut connections": 2,
     "drop replies": 4,
-    "flush scripts": 1,
+    "flush functions": 1,
 }
 #: How long what is stopped or dead stays so, s: from, to. A dead process is started again at once.
 _LASTS_S = {

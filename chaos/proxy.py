@@ -14,7 +14,7 @@ from typing import Any
 
 _CHUNK = 65_536
 #: Requests that change something, ours and plain Huey's: a lost reply to a question harms nobody.
-_DEEDS = (b"EVALSHA", b"LPUSH", b"ZADD", b"BRPOP")
+_DEEDS = (b"FCALL", b"LPUSH", b"ZADD", b"BRPOP")
 #: Bytes into a request by which its name is over; further on it may be the text of a script.
 _NAME_ENDS = 24
 
@@ -132,8 +132,8 @@ class Proxy:
 
     def _is_to_be_lost(self, pair: Pair, chunk: bytes) -> bool:
         """Look at a reply; whether the connection ends here instead."""
-        # NOSCRIPT is no reply to a deed: nothing was done
-        done = pair.deed and not chunk.startswith(b"-NOSCRIPT")
+        # without the library nothing was done, and this is no reply to a deed
+        done = pair.deed and not chunk.startswith(b"-ERR Function not found")
         if self._to_drop <= 0 or (self._only_deeds and not done):
             return False
         self._to_drop -= 1

@@ -7,14 +7,13 @@ import re
 import signal
 import threading
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from chaos.proxy import Pair, Proxy
 
 BEFORE, AFTER = "before the request", "before the reply"
-_EVALSHA = re.compile(rb"EVALSHA\r\n\$40\r\n([0-9a-f]{40})\r\n")
+_CALL = re.compile(rb"FCALL\r\n\$\d+\r\nbaton_[0-9a-f]+_(\w+)\r\n")
 _NAME = re.compile(rb"\*\d+\r\n\$\d+\r\n([A-Za-z]+)\r\n")
 
 
@@ -29,10 +28,8 @@ class Point(NamedTuple):
 class Turnstile(Proxy):
     """Counts requests by kind; nothing passes any more once the client has been killed."""
 
-    def __init__(self, listen: Path, server: Path, scripts: Mapping[str, str]) -> None:
-        """`scripts` are the names of scripts by their digests, for people to read."""
+    def __init__(self, listen: Path, server: Path) -> None:
         super().__init__(listen, server)
-        self._scripts = scripts
         self._point: Point | None = None
         self._pid = 0
         self._doomed: Pair | None = None
@@ -66,10 +63,10 @@ class Turnstile(Proxy):
         os.kill(self._pid, signal.SIGKILL)
 
     def _kind(self, chunk: bytes) -> str:
-        """The scripts of a request, or the name of its first command; what waits for a beat is a kind of its own."""
-        digests = [digest.decode() for digest in _EVALSHA.findall(chunk)]
-        if digests:
-            return "+".join(self._scripts.get(digest, digest[:7]) for digest in digests)
+        """The transition of a request, or the name of its command; what waits for a beat is a kind of its own."""
+        called = _CALL.search(chunk)
+        if called:
+            return called[1].decode()
         found = _NAME.match(chunk)
         name = found[1].decode() if found else "unknown"
         return f"{name} poke" if b":poke:" in chunk else name

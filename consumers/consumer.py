@@ -261,6 +261,7 @@ def _begin(settings: Settings, store: LeaseStore, owner: str) -> None:
     from consumers.leftovers import take_back
 
     dataset.bind(store, settings.var, hide_password(settings.redis.url))
+    store.forget_older_libraries()
     take_back(settings, store, owner)
 
 

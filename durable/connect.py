@@ -50,7 +50,20 @@ def findings(client: redis.Redis) -> Findings:
         info: Any = client.info()
     except redis.ResponseError:
         info = {}  # forbidden to us: what cannot be read is not judged
-    return judge(info, _config(client))
+    found = judge(info, _config(client))
+    found.unusable.extend(_without_functions(client))
+    return found
+
+
+def _without_functions(client: redis.Redis) -> list[str]:
+    """Why the queue's transitions cannot be loaded here, if they cannot: a user without the right, a fork."""
+    try:
+        client.function_list(library="baton")
+    except redis.ResponseError as error:
+        return [
+            f"Baton's functions cannot be loaded there ({error}): allow its user `+function +fcall`"
+        ]
+    return []
 
 
 def _config(client: redis.Redis) -> dict[str, str] | None:

@@ -1,4 +1,9 @@
-"""Runs the Lua files of scripts/ on one prefix of one Redis. Knows none of them by name."""
+"""Loads the Lua files of scripts/ into the server, as one library of functions, and calls them on one prefix.
+
+Functions (Redis 7.0) rather than EVALSHA: a script runs all of its text at each call, and what most of ours
+have in common cost as much as what they do. The library carries a digest of its text in its name, so that a
+server may hold those of several versions of Baton. They are part of its data, so a restart keeps them.
+"""
 
 from __future__ import annotations
 
@@ -6,79 +11,109 @@ import hashlib
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 
 from durable.line import Line
 
-#: In front of every script, in this order: each uses those before it.
+#: In this order in front of the transitions: each uses those before it.
 _LIBRARY = ("keys", "locks", "gate", "record", "chords")
+_NAME = "baton_"
+#: How often the library is loaded for one call, should somebody flush functions meanwhile.
+_LOADS = 3
+
+
+class Library(NamedTuple):
+    """The text for FUNCTION LOAD, and what its functions' names begin with."""
+
+    name: str
+    text: str
+    functions: tuple[str, ...]
+
+    def function(self, name: str) -> str:
+        """The name by which the server knows one of them."""
+        return f"{self.name}_{name}"
 
 
 @cache
-def script_text(*names: str) -> str:
-    """The whole text of a script; of several, one that runs them in turn and answers with all their answers.
-
-    Of several, each one's arguments follow their number.
-    """
+def library() -> Library:
+    """All transitions, each a function that takes the prefix as its key, and `together`."""
     folder = resources.files("durable") / "scripts"
+    names = sorted(f.name[:-4] for f in folder.iterdir() if f.name.endswith(".lua"))
     parts = [(folder / "lib" / f"{name}.lua").read_text() for name in _LIBRARY]
-    bodies = {name: (folder / f"{name}.lua").read_text() for name in names}
-    if len(names) == 1:
-        return "".join([*parts, *bodies.values()])
-    parts += [f"local function {name}(ARGV)\n{body}\nend\n" for name, body in bodies.items()]
-    calls = ", ".join(f"{name}(next_arguments())" for name in names)
-    return "".join([*parts, _SPLIT, f"return {{ {calls} }}\n"])
+    parts += [f"do\n{(folder / f'{name}.lua').read_text()}end\n" for name in names]
+    text = "".join([*parts, _TOGETHER])
+    name = _NAME + hashlib.sha256(text.encode()).hexdigest()[:12]
+    functions = (*names, "together")
+    registered = [_REGISTER.format(name=name, function=function) for function in functions]
+    return Library(name, f"#!lua name={name}\n{text}{''.join(registered)}", functions)
 
 
-#: How often a script is loaded for one call, should somebody flush scripts meanwhile.
-_LOADS = 3
-_SPLIT = """\
-local position = 1
-local function next_arguments()
-  local count, own = tonumber(ARGV[position]), {}
-  for n = 1, count do own[n] = ARGV[position + n] end
-  position = position + count + 1
-  return own
+_REGISTER = """\
+redis.register_function('{name}_{function}', function(keys, args)
+  q.begin(keys[1])
+  return q.{function}(args)
+end)
+"""
+_TOGETHER = """\
+-- together: several transitions in one step. ARGV: for each its name, the number of its arguments, these.
+-- Answers what each of them does.
+function q.together(ARGV)
+  local answers, position = {}, 1
+  while ARGV[position] do
+    local name, count, own = ARGV[position], tonumber(ARGV[position + 1]), {}
+    for n = 1, count do own[n] = ARGV[position + 1 + n] end
+    answers[#answers + 1] = q[name](own)
+    position = position + 2 + count
+  end
+  return answers
 end
 """
 
 
-@cache
-def digest(*names: str) -> str:
-    """By which the server knows the script."""
-    return hashlib.sha1(script_text(*names).encode(), usedforsecurity=False).hexdigest()
-
-
 class Scripts:
-    """The keys of one prefix, and the scripts that work on them. May be used by several threads."""
+    """The keys of one prefix, and the transitions that work on them. May be used by several threads."""
 
     def __init__(self, client: redis.Redis, prefix: str) -> None:
         self.client = client
         self.prefix = prefix
         self._line = Line(client)
 
-    def _run(self, script: str, *args: object) -> Any:
-        return self._evaluate((script,), args)
-
-    def _run_together(self, *calls: tuple[str, Sequence[object]]) -> list[Any]:
-        """Several scripts as one: in one step, in this order; the answer of each."""
-        args: list[object] = []
-        for _, own in calls:
-            args += [len(own), *own]
-        found: list[Any] = self._evaluate(tuple(script for script, _ in calls), args)
-        return found
-
-    def _evaluate(self, names: tuple[str, ...], args: Sequence[object]) -> Any:
+    def _run(self, transition: str, *args: object) -> Any:
+        words = ("FCALL", library().function(transition), 1, self.prefix, *args)
         for _ in range(_LOADS):
             try:
-                return self._line.ask("EVALSHA", digest(*names), 1, self.prefix, *args)
-            except (
-                redis.exceptions.NoScriptError
-            ):  # SCRIPT FLUSH, or a new server: nothing was done
-                self._line.ask("SCRIPT", "LOAD", script_text(*names))
-        return self._line.ask("EVALSHA", digest(*names), 1, self.prefix, *args)
+                return self._line.ask(*words)
+            except redis.ResponseError as error:
+                if not str(error).startswith("Function not found"):
+                    raise
+                self._load()  # a new server, or FUNCTION FLUSH: nothing was done
+        return self._line.ask(*words)
+
+    def _run_together(self, *calls: tuple[str, Sequence[object]]) -> list[Any]:
+        """Several transitions as one: in one step, in this order; the answer of each."""
+        args: list[object] = []
+        for transition, own in calls:
+            args += [transition, len(own), *own]
+        found: list[Any] = self._run("together", *args)
+        return found
+
+    def _load(self) -> None:
+        try:
+            self._line.ask("FUNCTION", "LOAD", library().text)
+        except redis.ResponseError as error:
+            if "already exists" not in str(error):  # somebody was faster
+                raise
+
+    def forget_older_libraries(self) -> list[str]:
+        """Remove what other versions of Baton have loaded; one that still runs loads its own again."""
+        found: Any = self.client.function_list(library=_NAME + "*")
+        names = [_library_name(entry) for entry in found]
+        older = [name for name in names if name != library().name]
+        for name in older:
+            self.client.function_delete(name)
+        return older
 
     def _key(self, name: str) -> str:
         return self.prefix + name
@@ -87,3 +122,10 @@ class Scripts:
         """The server's clock, ms since 1970: the only one that the queue goes by."""
         seconds, micros = self.client.time()
         return int(seconds) * 1000 + int(micros) // 1000
+
+
+def _library_name(entry: Any) -> str:
+    """Of an entry of FUNCTION LIST, which is a map or a flat list by the version of the protocol."""
+    fields = entry if isinstance(entry, dict) else dict(zip(entry[::2], entry[1::2], strict=True))
+    name = next(value for key, value in fields.items() if key in (b"library_name", "library_name"))
+    return name.decode() if isinstance(name, bytes) else str(name)

@@ -2,23 +2,25 @@
 -- ARGV: id, old token, owner, nonce, lease ms. The caller has seen the old owner's flock free and holds on to the run.
 -- Only an owner of the same instance and host may: nobody else can see that. Of several, one wins.
 -- Answers as claim does; {'stale'} when the lease is not the old token's any more. The same nonce gets the same answer.
-local id, old, owner, nonce = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local t = q.load(id, 'owner', 'attempt', 'counted', 'body', 'name', 'settled_token', 'adopted')
-local more = t.more
+function q.adopt(ARGV)
+  local id, old, owner, nonce = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+  local t = q.load(id, 'owner', 'attempt', 'counted', 'body', 'name', 'settled_token', 'adopted')
+  local more = t.more
 
-local function answer(token)
-  return { 'lease', id, token, more[2] or '0', more[3] or '0', more[4] or '', t.kind, t.source, more[5] or '', t.queue,
-    more[6] or '0', 0, t.probe and 1 or 0, t.charged or '0' }
+  local function answer(token)
+    return { 'lease', id, token, more[2] or '0', more[3] or '0', more[4] or '', t.kind, t.source, more[5] or '', t.queue,
+      more[6] or '0', 0, t.probe and 1 or 0, t.charged or '0' }
+  end
+
+  local function home(name) return string.match(name or '', '^(.*):[^:]*$') or name end
+
+  if t.state ~= 'running' or not call('ZSCORE', P .. 'leases', id) then return { 'stale' } end
+  if more[7] == nonce .. ' ' .. old and more[1] == owner then return answer(t.token) end
+  if t.token ~= old or home(more[1]) ~= home(owner) then return { 'stale' } end
+  local token = call('HINCRBY', P .. 'counters', 'token', 1)
+  call('HSET', t.key, 'owner', owner, 'token', token, 'adopted', nonce .. ' ' .. old)
+  call('HDEL', t.key, 'suspected')
+  call('ZADD', P .. 'leases', q.now_ms() + tonumber(ARGV[5]), id)
+  q.note('adopted', id, owner)
+  return answer(token)
 end
-
-local function home(name) return string.match(name or '', '^(.*):[^:]*$') or name end
-
-if t.state ~= 'running' or not call('ZSCORE', P .. 'leases', id) then return { 'stale' } end
-if more[7] == nonce .. ' ' .. old and more[1] == owner then return answer(t.token) end
-if t.token ~= old or home(more[1]) ~= home(owner) then return { 'stale' } end
-local token = call('HINCRBY', P .. 'counters', 'token', 1)
-call('HSET', t.key, 'owner', owner, 'token', token, 'adopted', nonce .. ' ' .. old)
-call('HDEL', t.key, 'suspected')
-call('ZADD', P .. 'leases', q.int(q.now_ms() + tonumber(ARGV[5])), id)
-q.note('adopted', id, owner)
-return answer(token)

@@ -2,21 +2,23 @@
 -- ARGV: id, token, outcome, reason, delay ms, cost usd, session ('' as it is), 1 when the start is excused: it does not
 -- count towards the cap on starts either (a limit or a stop; not an owner that died), 1 when nobody saw what the run cost.
 -- Answers 'ok', or 'stale' when the lease is not the caller's (harmless).
-local t = q.load(ARGV[1])
-if t.token ~= ARGV[2] or t.state ~= 'running' then return 'stale' end
-local delay = tonumber(ARGV[5])
-q.leave(t)
-if ARGV[9] == '1' then q.charge(t) else q.add_cost(t, ARGV[6]) end
-q.set(t, 'outcome', ARGV[3])
-q.set(t, 'reason', ARGV[4])
-if ARGV[7] ~= '' then q.set(t, 'session', ARGV[7]) end
-if ARGV[8] == '1' then call('HINCRBY', t.key, 'excused', 1) end
-if t.cancel then
-  q.finish(t, 'cancelled', 'cancelled', 'cancelled by a person')
-elseif delay > 0 then
-  q.to_scheduled(t, q.now_ms() + delay)
-else
-  q.to_ready(t, true)
+function q.release(ARGV)
+  local t = q.load(ARGV[1])
+  if t.token ~= ARGV[2] or t.state ~= 'running' then return 'stale' end
+  local delay = tonumber(ARGV[5])
+  q.leave(t)
+  if ARGV[9] == '1' then q.charge(t) else q.add_cost(t, ARGV[6]) end
+  q.set(t, 'outcome', ARGV[3])
+  q.set(t, 'reason', ARGV[4])
+  if ARGV[7] ~= '' then q.set(t, 'session', ARGV[7]) end
+  if ARGV[8] == '1' then call('HINCRBY', t.key, 'excused', 1) end
+  if t.cancel then
+    q.finish(t, 'cancelled', 'cancelled', 'cancelled by a person')
+  elseif delay > 0 then
+    q.to_scheduled(t, q.now_ms() + delay)
+  else
+    q.to_ready(t, true)
+  end
+  q.note('released', t.id, ARGV[3])
+  return 'ok'
 end
-q.note('released', t.id, ARGV[3])
-return 'ok'

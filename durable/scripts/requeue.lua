@@ -1,15 +1,17 @@
 -- requeue: a person sends a held, failed or cancelled task back into its queue, with its retries new.
 -- ARGV: id. Answers the state found ('missing' when there is none); only these three states are moved.
-local t = q.load(ARGV[1], 'attempt', 'first_body')
-local found = t.state
-if not found then return 'missing' end
-if found == 'held' or found == 'failed' or found == 'cancelled' then
-  q.leave(t)
-  call('HDEL', t.key, 'result', 'finished_ms', 'first_body')
-  if t.more[2] then q.set(t, 'body', t.more[2]) end
-  for field, value in pairs({ counted = 0, excused = t.more[1] or 0, outcome = '', reason = '' }) do q.set(t, field, value) end
-  q.reopen_place(t.id)
-  q.to_ready(t)
-  q.note('requeued', t.id, found)
+function q.requeue(ARGV)
+  local t = q.load(ARGV[1], 'attempt', 'first_body')
+  local found = t.state
+  if not found then return 'missing' end
+  if found == 'held' or found == 'failed' or found == 'cancelled' then
+    q.leave(t)
+    call('HDEL', t.key, 'result', 'finished_ms', 'first_body')
+    if t.more[2] then q.set(t, 'body', t.more[2]) end
+    for field, value in pairs({ counted = 0, excused = t.more[1] or 0, outcome = '', reason = '' }) do q.set(t, field, value) end
+    q.reopen_place(t.id)
+    q.to_ready(t)
+    q.note('requeued', t.id, found)
+  end
+  return found
 end
-return found

@@ -16,7 +16,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib import resources
 from itertools import count
 from typing import NamedTuple
 
@@ -28,7 +27,6 @@ from chaos.witness import Witness
 from consumers.times import SCALE
 from durable.connect import connect
 from durable.records import FINAL
-from durable.scripting import digest
 from durable.store import LeaseStore
 from tests.conftest import ROOT, PrivateServer
 from tests.integration import crash_nursery
@@ -93,7 +91,7 @@ class Stage:
         (self.folder / "baton.yaml").write_text(config)
         (self.folder / "scene.py").write_text("import tests.integration.crash_tasks\n")
         self.store = LeaseStore(connect(server.url), f"{{{name}}}:")
-        self.turnstile = Turnstile(self.folder / "t.sock", server.socket, names_of_scripts())
+        self.turnstile = Turnstile(self.folder / "t.sock", server.socket)
 
     def play(self, scene: Scene, point: Point | None) -> bool:
         """The whole of it; whether the point was met."""
@@ -170,13 +168,6 @@ def lives(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def names_of_scripts() -> dict[str, str]:
-    files = (resources.files("durable") / "scripts").iterdir()
-    names = sorted(file.name[:-4] for file in files if file.name.endswith(".lua"))
-    together = [(name, "claim") for name in names]  # as the end of a task goes with the next claim
-    return {digest(*call): "+".join(call) for call in [*((name,) for name in names), *together]}
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_what_a_killed_server_has_acknowledged_is_there_afterwards(
 def test_scripts_survive_a_flushed_script_cache(private_server: PrivateServer) -> None:
     store = client_of(private_server)
     store.submit([Submission(id="a", body=b"{}")])
-    store.client.script_flush()
+    store.client.function_flush()
     assert isinstance(store.claim("me", "n", ["default"], 1000), Lease)
 
 

@@ -139,6 +139,12 @@ def test_what_nobody_may_ask_is_not_held_against_a_server(start: Start) -> None:
     assert accepts(user_with(start("--appendonly", "no"), "+@all -config -info"))
 
 
+def test_a_user_who_may_load_no_functions_is_refused(start: Start) -> None:
+    said = refusal(user_with(start(), "+@all -function"), unsafe=True)
+    assert "cannot be loaded" in said
+    assert "+function +fcall" in said
+
+
 def user_with(own: PrivateServer, rights: str) -> str:
     """The URL of a new user with these rights."""
     words = ["ACL", "SETUSER", "me", "on", ">pw", "~*", "&*", *rights.split()]

@@ -166,11 +166,11 @@ def test_the_end_of_a_task_brings_the_next_lease(store: LeaseStore) -> None:
     assert again.found == then.found  # the reply was lost: the same answers
 
 
-def test_the_next_lease_survives_a_script_flush(store: LeaseStore) -> None:
+def test_the_next_lease_survives_a_function_flush(store: LeaseStore) -> None:
     store.submit([Submission(id="a", body=b"{}"), Submission(id="b", body=b"{}")])
     first = store.claim("me", "n1", ["default"], 30_000)
     assert isinstance(first, Lease)
-    store.client.script_flush()
+    store.client.function_flush()
     then = Claim(owner="me", nonce="n2", queues=["default"], lease_ms=30_000)
     assert store.settle(first, State.SUCCEEDED, outcome="succeeded", then=then)
     assert isinstance(then.found, Lease)
@@ -302,6 +302,18 @@ def test_a_waiting_task_is_held_and_hastened_by_a_person(store: LeaseStore) -> N
     assert store.hold("c", "too late") is State.RUNNING
     assert state(store, "c") is State.RUNNING
     assert store.requeue("a") is State.HELD
+
+
+def test_libraries_of_other_versions_are_removed_and_nobody_else_s(store: LeaseStore) -> None:
+    store.submit([sub("a")])
+    register = "redis.register_function('{}', function(keys, args) return 1 end)"
+    for name in ("baton_0123456789ab", "somebody"):
+        store.client.function_load(f"#!lua name={name}\n{register.format(name)}")
+    assert store.forget_older_libraries() == ["baton_0123456789ab"]
+    assert store.forget_older_libraries() == []
+    assert store.client.fcall("somebody", 0) == 1
+    store.client.function_delete("somebody")
+    assert claim(store).id == "a"
 
 
 def test_who_took_a_wake_up_passes_it_on_when_more_is_left(store: LeaseStore) -> None:

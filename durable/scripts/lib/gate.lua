@@ -19,7 +19,7 @@ end
 -- The probe has shown that the credential works again: entries whose time has come are over.
 function q.open_scope(scope)
   local opened = 0
-  for _, entry in ipairs(call('ZRANGEBYSCORE', P .. 'gate', '-inf', q.int(q.now_ms()))) do
+  for _, entry in ipairs(call('ZRANGEBYSCORE', P .. 'gate', '-inf', q.now_ms())) do
     if string.match(entry, '^([^|]*)|') == scope then
       q.open_entry(entry)
       opened = opened + 1

@@ -1,21 +1,23 @@
--- Loaded in front of every script, first of all: names of keys, the clock, and the few words that all of them say.
--- KEYS[1] is the prefix of all keys, one slot: {instance}:
--- Every script checks first and writes last: Lua in Redis has no rollback.
--- All functions of the library are fields of q: a closure costs by the locals that it captures, and these run anew with
--- every call of a script.
-local P, call, q = KEYS[1], redis.call, {}
+-- What every transition uses, first of all: names of keys, the clock, and the few words that all of them say.
+-- The whole is one library of functions, loaded once into the server; its functions are fields of q.
+-- Every transition checks first and writes last: Lua in Redis has no rollback.
+local q = {}
+local P -- the prefix of all keys, one slot: {instance}:
+local call -- redis.call, which is not there yet while the library is loaded
+local clock
 
-local read_clock
-function q.now_ms()
-  if not read_clock then
-    local t = call('TIME')
-    read_clock = t[1] * 1000 + math.floor(t[2] / 1000)
-  end
-  return read_clock
+-- At the beginning of each call.
+function q.begin(prefix)
+  P, call, clock = prefix, redis.call, nil
 end
 
--- %.0f, because Lua writes numbers over 10^14 in scientific notation
-function q.int(n) return string.format('%.0f', n) end
+function q.now_ms()
+  if not clock then
+    local t = call('TIME')
+    clock = t[1] * 1000 + math.floor(t[2] / 1000)
+  end
+  return clock
+end
 
 -- A marker for BZPOPMIN: somebody should look. It carries no work.
 function q.wake(queue) call('ZADD', P .. 'wake:' .. queue, 0, 'look') end
@@ -41,7 +43,7 @@ end
 -- came in, for retention; 0 for the others, which stay until somebody removes them.
 function q.put_value(key, value)
   call('SET', P .. 'kv:' .. key, value)
-  call('ZADD', P .. 'kv', q.int(q.now_ms()), key)
+  call('ZADD', P .. 'kv', q.now_ms(), key)
   call('PUBLISH', P .. 'done:' .. key, 'value')
 end
 

@@ -2,20 +2,31 @@
 -- from one structure to another. Each id stands in exactly one, the one that its state names.
 function q.task_key(id) return P .. 'task:' .. id end
 
+-- What few tasks have is looked up only for those that have any of it: they have the field `special`.
+local function load_special(t)
+  local r = call('HMGET', t.key, 'lock', 'cancel', 'probe', 'reserved', 'run', 'suspected', 'charged')
+  t.lock, t.cancel, t.probe, t.reserved, t.run, t.suspected, t.charged = r[1] or '', unpack(r, 2)
+end
+
 -- `more` are names of further fields; their values follow in t.more.
-local KNOWN = 13
 function q.load(id, ...)
   local key = q.task_key(id)
-  local r = call('HMGET', key, 'state', 'token', 'queue', 'kind', 'priority', 'source', 'lock', 'cancel', 'probe',
-    'reserved', 'run', 'suspected', 'charged', ...)
-  return { id = id, key = key, state = r[1], token = r[2], queue = r[3] or 'default', kind = r[4] or 'python',
-    priority = tonumber(r[5] or 0) or 0, source = r[6] or '', lock = r[7] or '', cancel = r[8], probe = r[9],
-    reserved = r[10], run = r[11], suspected = r[12], charged = r[13], more = { unpack(r, KNOWN + 1) }, news = {} }
+  local r = call('HMGET', key, 'state', 'token', 'queue', 'kind', 'priority', 'source', 'special', ...)
+  local t = { id = id, key = key, state = r[1], token = r[2], queue = r[3] or 'default', kind = r[4] or 'python',
+    priority = tonumber(r[5] or 0) or 0, source = r[6] or '', lock = '', more = { unpack(r, 8) }, news = {} }
+  if r[7] then load_special(t) end
+  return t
 end
 
 function q.set(t, field, value)
   local n = #t.news
   t.news[n + 1], t.news[n + 2] = field, value
+end
+
+-- Of the fields that few tasks have.
+function q.set_special(t, field, value)
+  q.set(t, field, value)
+  q.set(t, 'special', 1)
 end
 
 function q.save(t)
@@ -38,7 +49,7 @@ end
 -- Lower scores run first: priority decides, then the order of arrival; a head insert goes before all of its priority.
 function q.to_ready(t, at_head)
   local order = at_head and call('HINCRBY', P .. 'counters', 'head', -1) or call('HINCRBY', P .. 'counters', 'sequence', 1)
-  local score, lane = q.int(-t.priority * 2 ^ 40 + order), q.lane_of(t)
+  local score, lane = -t.priority * 2 ^ 40 + order, q.lane_of(t)
   q.become(t, 'queued')
   call('SADD', P .. 'lanes', lane)
   if t.lock ~= '' then return q.line_up(t, score) end
@@ -47,10 +58,10 @@ function q.to_ready(t, at_head)
 end
 
 function q.to_scheduled(t, due)
-  q.set(t, 'due_ms', q.int(due))
+  q.set(t, 'due_ms', due)
   q.become(t, 'scheduled')
   call('SADD', P .. 'lanes', q.lane_of(t))
-  call('ZADD', P .. 'scheduled', q.int(due), t.id)
+  call('ZADD', P .. 'scheduled', due, t.id)
   q.wake(t.queue)
 end
 
@@ -58,13 +69,13 @@ function q.to_held(t, reason)
   q.set(t, 'reason', reason)
   q.become(t, 'held')
   q.tally(t, 'held', 1)
-  call('ZADD', P .. 'held', q.int(q.now_ms()), t.id)
+  call('ZADD', P .. 'held', q.now_ms(), t.id)
   q.note('held', t.id, reason)
 end
 
 -- `value` is what a chord gets of this member, '' for nothing (it never ran).
 function q.finish(t, state, outcome, reason, value)
-  local now = q.int(q.now_ms())
+  local now = q.now_ms()
   q.set(t, 'outcome', outcome)
   q.set(t, 'reason', reason)
   q.set(t, 'finished_ms', now)
@@ -105,7 +116,7 @@ function q.leave(t)
 end
 
 -- Days are counted in UTC from 1970.
-function q.today() return q.int(math.floor(q.now_ms() / 86400000)) end
+function q.today() return math.floor(q.now_ms() / 86400000) end
 
 -- What an attempt cost, on its task and on the day, for the budget.
 function q.add_cost(t, usd)
@@ -119,7 +130,7 @@ end
 function q.charge(t)
   if not (t.reserved and t.run) then return end
   q.add_cost(t, t.reserved)
-  q.set(t, 'charged', t.reserved)
+  q.set_special(t, 'charged', t.reserved)
 end
 
 -- The id that stands for a task already, by its id or by its key; nil when it is new.
@@ -137,13 +148,13 @@ function q.insert(a, i)
   if known then return known, 0 end
   if key ~= '' then
     call('HSET', P .. 'keys', key, id)
-    call('ZADD', P .. 'keys:age', q.int(now), key)
+    call('ZADD', P .. 'keys:age', now, key)
   end
   local t = { id = id, key = q.task_key(id), kind = a[i + 2], queue = a[i + 3], priority = tonumber(a[i + 4]),
     source = a[i + 6], lock = a[i + 9] or '' } -- a chord of an older version has nine values
-  t.news = { 'kind', t.kind, 'queue', t.queue, 'priority', q.int(t.priority), 'key', key, 'source', t.source, 'name', a[i + 7],
-    'body', a[i + 8], 'created_ms', q.int(now), 'attempt', 0, 'counted', 0 }
-  if t.lock ~= '' then q.set(t, 'lock', t.lock) end
+  t.news = { 'kind', t.kind, 'queue', t.queue, 'priority', t.priority, 'key', key, 'source', t.source, 'name', a[i + 7],
+    'body', a[i + 8], 'created_ms', now, 'attempt', 0, 'counted', 0 }
+  if t.lock ~= '' then q.set_special(t, 'lock', t.lock) end
   if (a[i + 10] or '') ~= '' then q.set(t, 'budget', a[i + 10]) end
   call('ZADD', P .. 'ids', 0, id)
   q.tally(t, 'in', 1)
