@@ -24,7 +24,7 @@ from durable.effects import Effects
 from durable.patience import Patience
 from durable.records import Lease
 from durable.store import LeaseStore
-from durable.verdicts import Fail, GiveBack
+from durable.verdicts import Fail, GiveBack, Leave
 
 if TYPE_CHECKING:
     from settings import ClaudeOptions, Settings
@@ -73,7 +73,11 @@ class Runs:
         if running is None:
             raise Fail("rejected", "a Claude task runs only inside a consumer")
         try:
-            end, chosen = self._earlier(running, options) or self._run(running, prompt, options)
+            end, chosen = (
+                self._adopted(running, options)
+                or self._earlier(running, options)
+                or self._run(running, prompt, options)
+            )
         except redis.RedisError as error:  # nothing was started yet
             raise GiveBack(
                 "interrupted", f"Redis did not answer before the start: {error}"
@@ -82,6 +86,17 @@ class Runs:
         task.retries = 0  # Baton counts the attempts of Claude tasks by its own rules
         self._follow_up(running, end, chosen)
         return self._result(running, end, chosen)
+
+    # -- adopt
+
+    def _adopted(
+        self, running: Effects, changes: dict[str, Any]
+    ) -> tuple[Conclusion, ClaudeOptions] | None:
+        """The run of this same attempt that another consumer began, followed to its end."""
+        run = handle.of(self._folder(running.lease.id, running.lease.attempt))
+        if run is None:
+            return None
+        return self._followed(running, run, self._options(changes))
 
     # -- prepare
 
@@ -121,7 +136,7 @@ class Runs:
         return self._folder(lease.id, 0), None
 
     def _folder(self, task_id: str, attempt: int) -> Path:
-        return self.settings.var / "attempts" / task_id / str(attempt)
+        return leftovers.folder(self.settings.var, task_id, attempt)
 
     def _plan(self, lease: Lease, prompt: str, changes: dict[str, Any]) -> Plan:
         options = self._options(changes)
@@ -179,11 +194,16 @@ class Runs:
         log.info("task %s: attempt %d in %s", plan.lease.id, plan.lease.attempt, plan.folder)
         run = _launch(plan)
         self._record_start(plan, run)
-        held = next(h for h in self.heartbeat.in_hand() if h.lease.id == plan.lease.id)
-        summary, ended = self._follow(plan, run, held)
-        end = conclude(summary, ended, time.time(), plan.options.on_denied)
-        running.cost_usd = spending.price(summary, plan.options.max_budget_usd)
-        return end, plan.options
+        return self._followed(running, run, plan.options)
+
+    def _followed(
+        self, running: Effects, run: handle.Handle, options: ClaudeOptions
+    ) -> tuple[Conclusion, ClaudeOptions]:
+        held = next(h for h in self.heartbeat.in_hand() if h.lease.id == running.lease.id)
+        summary, ended = self._follow(run, held)
+        end = conclude(summary, ended, time.time(), options.on_denied)
+        running.cost_usd = spending.price(summary, options.max_budget_usd)
+        return end, options
 
     def _record_start(self, plan: Plan, run: handle.Handle) -> None:
         facts = {"folder": str(plan.folder), "pid": run.pid, "boot_id": processes.boot_id()}
@@ -192,26 +212,32 @@ class Runs:
         except redis.RedisError as error:
             log.warning("task %s: its start could not be recorded (%s)", plan.lease.id, error)
 
-    def _follow(self, plan: Plan, run: handle.Handle, held: Held) -> tuple[Summary, Exit]:
-        """Read the stream as it grows and hold the run's deadline, until the run has ended."""
-        summary, position, told, tries = Summary(), 0, False, plan.lease.probe
+    def _follow(self, run: handle.Handle, held: Held) -> tuple[Summary, Exit]:
+        """Read the stream as it grows and hold the run's deadline, until the run has ended.
+
+        Raises Leave when this process is to end and the run is not.
+        """
+        lease, folder = held.lease, run.folder
+        summary, position, told, tries = Summary(), 0, False, lease.probe
         next_hold = result_at = 0.0
-        token = plan.lease.token
         while True:
             ended = run.wait(_LOOK_S)
-            summary, position = _read(plan.folder, summary, position)
+            summary, position = _read(folder, summary, position)
             if ended is not None:
                 return summary, ended
             if tries and summary.alive:
-                tries = not self._open_gate(plan.lease)
+                tries = not self._open_gate(lease)
             now = time.monotonic()
             result_at = result_at or (now if summary.result else 0.0)
+            if self._leaves():
+                run.hold(lease.token)
+                raise Leave
             reason = self._stop_reason(summary, held, result_at, now)
             if reason and not told:
-                log.info("task %s: stopping its run: %s", plan.lease.id, reason)
-                told = run.stop(token, reason)
+                log.info("task %s: stopping its run: %s", lease.id, reason)
+                told = run.stop(lease.token, reason)
             elif now >= next_hold and self._may_hold():
-                run.hold(token)
+                run.hold(lease.token)
                 next_hold = now + _HOLD_S
 
     def _open_gate(self, lease: Lease) -> bool:
@@ -223,6 +249,14 @@ class Runs:
             return False
         log.info("task %s: Claude answers again; the gate is open", lease.id)
         return True
+
+    def _goes_down(self) -> bool:
+        """Whether `./baton down` is at work, for which runs are stopped and given back."""
+        return self.stopping.is_set() and (self.settings.var / "stopping").exists()
+
+    def _leaves(self) -> bool:
+        """Whether this process is to end and its run is not: a restart, a reload, a new configuration."""
+        return self.stopping.is_set() and not self._goes_down()
 
     def _may_hold(self) -> bool:
         """With a remote server, only a confirmed beat moves the run's deadline (promise 3)."""
@@ -236,7 +270,7 @@ class Runs:
             return "cancelled"
         if held.lost:
             return "lost"
-        if self.stopping.is_set():
+        if self._goes_down():
             return "shutdown"
         if result_at and now - result_at > _LINGER_S:
             return "lingering"

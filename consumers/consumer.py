@@ -18,6 +18,7 @@ import redis
 from huey.consumer import Consumer, Worker
 
 from consumers import spending
+from consumers.adoption import Adoption
 from consumers.heartbeat import Heartbeat
 from consumers.housekeeper import Housekeeper
 from consumers.times import LEASE_MS
@@ -53,9 +54,11 @@ class LeaseWorker(Worker):
         queues: tuple[str, ...],
         stopping: Path,
         budget: Budget | None = None,
+        adoption: Adoption | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.adoption = adoption
         self.heartbeat, self.queues, self.stopping = heartbeat, queues, stopping
         self.owner, self.budget = heartbeat.owner, budget
         own = uuid.uuid4().hex
@@ -68,13 +71,11 @@ class LeaseWorker(Worker):
         if os.path.exists(self.stopping):
             self.stop_flag.wait(_STOPPING_LOOK_S)
             return
-        claim = self._claim(woken=True)
         try:
-            self.huey.store.answer(claim)
+            found = self._own_or_claimed()
         except redis.RedisError as error:
             self._back_off(error)
             return
-        found = self._found(claim)
         while isinstance(found, Lease):
             if self._ending():
                 self._give_back(found)
@@ -82,6 +83,16 @@ class LeaseWorker(Worker):
             found = self._attempt(found)
         if found is not None and not self._ending():
             self._wait(found)
+
+    def _own_or_claimed(self) -> Lease | Nothing | None:
+        """The run of a former copy of this consumer, else a claim, else a run whose consumer has gone."""
+        if self.adoption and (lease := self.adoption.take()):
+            return lease
+        claim = self._claim(woken=True)
+        found = self.huey.store.answer(claim) and self._found(claim)
+        if isinstance(found, Nothing) and self.adoption:
+            return self.adoption.orphan() or found
+        return found
 
     def _ending(self) -> bool:
         return self.stop_flag.is_set() or os.path.exists(self.stopping)  # ten times quicker
@@ -128,6 +139,9 @@ class LeaseWorker(Worker):
         self.heartbeat.hold(lease)
         try:
             settlement = self.huey.attempt(lease)
+            if settlement.left:
+                log.info("task %s: its run goes on without this process", lease.id)
+                return None
             if settlement.surprise:
                 log.error("task %s: its code raised", lease.id, exc_info=settlement.surprise)
             return self._settle(settlement)
@@ -176,9 +190,14 @@ class LeaseConsumer(Consumer):
     scheduler_class = Housekeeper
 
     def __init__(
-        self, huey: BatonHuey, heartbeat: Heartbeat, settings: Settings, name: str
+        self,
+        huey: BatonHuey,
+        heartbeat: Heartbeat,
+        settings: Settings,
+        name: str,
+        adoption: Adoption | None = None,
     ) -> None:
-        self.heartbeat, self.settings = heartbeat, settings
+        self.heartbeat, self.settings, self.adoption = heartbeat, settings, adoption
         self.queues = settings.group_of(int(name)).queues
         super().__init__(huey, workers=1, periodic=False, shutdown_timeout=STOP_PATIENCE_S)
         gentle = (False, True)  # both signals stop gracefully: PM2 sends INT, an init system TERM
@@ -195,6 +214,7 @@ class LeaseConsumer(Consumer):
             queues=self.queues,
             stopping=self.settings.var / "stopping",
             budget=spending.budget_of(self.settings),
+            adoption=self.adoption,
         )
 
     def _create_scheduler(self) -> Housekeeper:
@@ -230,10 +250,11 @@ def run(settings: Settings, name: str, ready: Callable[[], None]) -> int:
     heartbeat = Heartbeat(
         LeaseStore(connect(settings.redis.url, retries=0), tasks.huey.store.prefix), owner
     )
-    consumer = LeaseConsumer(tasks.huey, heartbeat, settings, name)
+    adoption = Adoption(settings, tasks.huey.store, owner)
+    consumer = LeaseConsumer(tasks.huey, heartbeat, settings, name, adoption)
     tasks.claude.bind(Runs(settings, tasks.huey.store, heartbeat, consumer.stop_flag).attempt)
     try:
-        _when_redis_answers(partial(_begin, settings, tasks.huey.store, owner))
+        _when_redis_answers(partial(_begin, settings, tasks.huey.store, adoption))
     except ServerError as error:
         log.error("%s", error)
         return os.EX_CONFIG
@@ -256,13 +277,11 @@ def _give_up() -> None:
     os._exit(os.EX_OK)
 
 
-def _begin(settings: Settings, store: LeaseStore, owner: str) -> None:
-    """See that the data are ours, then give back what a former copy of this consumer held."""
-    from consumers.leftovers import take_back
-
+def _begin(settings: Settings, store: LeaseStore, adoption: Adoption) -> None:
+    """See that the data are ours, then take over what a former copy of this consumer held."""
     dataset.bind(store, settings.var, hide_password(settings.redis.url))
     store.forget_older_libraries()
-    take_back(settings, store, owner)
+    adoption.take_own()
 
 
 def _when_redis_answers(act: Callable[[], object]) -> None:

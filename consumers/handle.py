@@ -171,11 +171,27 @@ def attach(folder: Path) -> Handle | None:
     None is final: a runner that starts late finds exit.json and does not start claude. Only for
     folders of this host.
     """
+    found = of(folder)  # None: it never came to starting a runner, or a power cut
+    return found if found is not None and found.poll() is None else None
+
+
+def began_here(folder: Path) -> bool:
+    """Whether a runner of this folder began since the machine was started: only then can it live or have
+    ended by itself."""
     try:
-        found = Handle(folder, json.loads((folder / "command.json").read_bytes()))
-    except (OSError, ValueError, KeyError):  # it never came to starting a runner, or a power cut
+        return bool(
+            json.loads((folder / "runner.json").read_bytes())["boot_id"] == processes.boot_id()
+        )
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def of(folder: Path) -> Handle | None:
+    """The run of an attempt's folder, alive or ended; None when none was prepared there."""
+    try:
+        return Handle(folder, json.loads((folder / "command.json").read_bytes()))
+    except (OSError, ValueError, KeyError):
         return None
-    return found if found.poll() is None else None
 
 
 def exit_of(folder: Path) -> Exit | None:

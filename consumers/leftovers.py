@@ -5,13 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from consumers import handle, processes
+from durable.records import Holding
 from durable.store import LeaseStore
-
-if TYPE_CHECKING:
-    from settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -19,30 +16,31 @@ log = logging.getLogger(__name__)
 LADDER_S = 15.0
 
 
-def take_back(settings: Settings, store: LeaseStore, owner: str) -> int:
-    """Give back the leases that a former copy of this consumer held; how many.
+def folder(var: Path, task_id: str, attempt: int) -> Path:
+    """Where everything about an attempt lies."""
+    return var / "attempts" / task_id / str(attempt)
 
-    Only the holder of the owner's flock may call this: then the former copy is known to be gone.
-    Raises redis.RedisError.
+
+def give_back(var: Path, store: LeaseStore, holding: Holding) -> None:
+    """End what runs of it, and send the task to the head of its queue, uncounted. Raises redis.RedisError.
+
+    Only for a lease whose owner is known to be gone.
     """
-    mine = store.left_by(owner)
-    for task_id, token, attempt, _run in mine:
-        end_runs(settings.var, task_id)
-        store.release(
-            task_id,
-            token,
-            outcome="interrupted",
-            reason="its consumer ended before the attempt did",
-            unpriced=True,
-        )
-        log.info("task %s: attempt %d of a former run is given back, uncounted", task_id, attempt)
-    return len(mine)
+    end_runs(var, holding.id)
+    store.release(
+        holding.id,
+        holding.token,
+        outcome="interrupted",
+        reason="its consumer ended before the attempt did",
+        unpriced=True,
+    )
+    log.info("task %s: attempt %d is given back, uncounted", holding.id, holding.attempt)
 
 
 def end_runs(var: Path, task_id: str) -> int:
     """Stop every live attempt of a task on this host; how many processes had to be killed by hand."""
-    for folder in sorted((var / "attempts" / task_id).glob("[0-9]*")):
-        live = handle.attach(folder)
+    for attempt in sorted((var / "attempts" / task_id).glob("[0-9]*")):
+        live = handle.attach(attempt)
         if live is not None:
             live.stop(live.token, "lost")
             live.wait(LADDER_S)

@@ -182,6 +182,16 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         return f"claude:{self.credential or 'default'}"
 
 
+class Holding(msgspec.Struct, frozen=True):
+    """Who holds a lease on what, for those that look after others' leases."""
+
+    owner: str
+    id: str
+    token: int
+    attempt: int
+    kind: str
+
+
 class Nothing(msgspec.Struct, frozen=True):
     """What a claim found when it found no task."""
 

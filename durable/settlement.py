@@ -7,7 +7,7 @@ from huey import signals
 from durable.effects import Effects
 from durable.records import Claim, Lease, State
 from durable.store import LeaseStore
-from durable.verdicts import VERDICTS, Hold
+from durable.verdicts import VERDICTS, Hold, Leave
 
 
 class Settlement:
@@ -23,6 +23,11 @@ class Settlement:
         """What the body raised without meaning it as a verdict; for the log."""
         said = self.effects.exception if self.effects else None
         return None if said is None or isinstance(said, VERDICTS) else said
+
+    @property
+    def left(self) -> bool:
+        """The run goes on without this process: there is nothing to write yet."""
+        return self.effects is not None and isinstance(self.effects.exception, Leave)
 
     def settle(self, store: LeaseStore, then: Claim | None = None) -> bool:
         """Write it, then tell the receivers of signals; False, and silence, when the lease was lost.

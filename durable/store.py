@@ -13,6 +13,7 @@ from durable.records import (
     Chord,
     Claim,
     Cursor,
+    Holding,
     Lease,
     Nothing,
     State,
@@ -192,17 +193,15 @@ class LeaseStore(Views):
         answer = [word.decode() for word in self._run("reap", grace_ms, limit)]
         return list(zip(answer[::2], answer[1::2], strict=True))
 
-    def left_by(self, owner: str) -> list[tuple[str, int, int, dict[str, Any]]]:
-        """Leases held under this owner's name: (id, token, attempt, what `started` recorded)."""
-        answer = self._run("mine", owner)
+    def held_by(self, owner: str, *, beginning: bool = False) -> list[Holding]:
+        """The leases of an owner; with `beginning`, of all owners whose names begin so."""
+        answer = self._run("mine", owner, int(beginning))
+        rows = [answer[i : i + 5] for i in range(0, len(answer), 5)]
         return [
-            (
-                answer[i].decode(),
-                int(answer[i + 1]),
-                int(answer[i + 2]),
-                json.loads(answer[i + 3] or b"{}"),
+            Holding(
+                r[0].decode(), r[1].decode(), int(r[2]), int(r[3]), r[4].decode().partition(":")[0]
             )
-            for i in range(0, len(answer), 4)
+            for r in rows
         ]
 
     # -- upkeep

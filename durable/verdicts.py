@@ -48,8 +48,12 @@ class Hold(KeyboardInterrupt):
         super().__init__(message)
 
 
+class Leave(KeyboardInterrupt):
+    """The run goes on without this process; whoever adopts it writes its end. Nothing is written now."""
+
+
 #: What a body raises on purpose, Huey's own words included; anything else is worth a traceback.
 VERDICTS = (
-    *(Fail, GiveBack, Hold, KeyboardInterrupt),
+    *(Fail, GiveBack, Hold, Leave, KeyboardInterrupt),
     *(RetryTask, CancelExecution, TaskLockedException, RateLimitExceeded),
 )
