@@ -24,7 +24,7 @@ def retry(args: argparse.Namespace) -> int:
     """Put a held, failed or cancelled task back into its queue."""
     store = queue.store()
     record = queue.one(store, args.id)
-    found = store.requeue(record.id)
+    found = store.requeue(record.id, resume=args.resume)
     if found.value not in {"held", "failed", "cancelled"}:
         raise CliError(
             f"Task {record.id} is {found.value}; only a held, failed or cancelled one is retried.",

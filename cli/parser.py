@@ -125,6 +125,9 @@ def _acting(verbs: Verbs) -> None:
     ):
         verb = verbs.add(name, f"cli.act:{name}", text, json=True)
         verb.add_argument("id", metavar="ID", help="a task's id, or the unique beginning of it")
+        if name == "retry":
+            words = "go on in the session of its last attempt rather than afresh"
+            verb.add_argument("--resume", action="store_true", help=words)
     pause = verbs.add("pause", "cli.act:pause", "start no more tasks; running ones go on")
     pause.add_argument("reason", nargs="*", help="why; `status` shows it")
     text = "open the gate again, whatever closed it or for one reason"

@@ -14,6 +14,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from consumers import folder as folders
 from consumers import handle, leftovers
 from consumers.times import LEASE_MS
 from durable.records import Holding, Lease
@@ -67,7 +68,7 @@ class Adoption:
         return next((lease for lease in found if lease is not None), None)
 
     def _adopt(self, holding: Holding) -> Lease | None:
-        folder = leftovers.folder(self.settings.var, holding.id, holding.attempt)
+        folder = folders.of(self.settings.var, holding.id, holding.attempt)
         if holding.kind != "claude" or not handle.began_here(folder):
             return None
         nonce = uuid.uuid4().hex

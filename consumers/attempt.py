@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import tempfile
 import threading
@@ -15,10 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from consumers import claude, consequence, handle, leftovers, processes, result_file, spending
+from consumers import (
+    claude,
+    consequence,
+    handle,
+    leftovers,
+    processes,
+    result_file,
+    resumption,
+    spending,
+)
+from consumers import folder as folders
 from consumers.heartbeat import Heartbeat, Held
 from consumers.outcome import Conclusion, Exit, Outcome, conclude, early
-from consumers.stream import Summary, fold, frame
+from consumers.stream import Summary
 from durable import effects
 from durable.effects import Effects
 from durable.patience import Patience
@@ -40,6 +49,8 @@ _REMOTE_BEAT_AGE_S = 10.0
 _MISSING_RECHECK_S = 60.0
 #: After a disk was full or a limit of the system was reached, s.
 _UNPREPARED_S = 30.0
+#: What `on_crash` decides about.
+_CRASHES = ("crashed", "timed_out", "silent", "unverified")
 LADDER_S = (5.0, 3.0, 2.0)
 RUNNER_DEADLINE_S = 15.0
 
@@ -117,10 +128,10 @@ class Runs:
             return None
         leftovers.end_runs(self.settings.var, lease.id)
         folder, ended = self._latest_end(lease)
-        if ended is None or _token_of(folder) == lease.settled_token:
+        if ended is None or folders.token_of(folder) == lease.settled_token:
             return None
         chosen = self._options(changes)
-        end = conclude(_read(folder, Summary())[0], ended, time.time(), chosen.on_denied)
+        end = conclude(folders.read(folder, Summary())[0], ended, time.time(), chosen.on_denied)
         if end.outcome is not Outcome.SUCCEEDED:
             return None
         log.info("task %s: the attempt in %s had succeeded already", lease.id, folder)
@@ -129,14 +140,13 @@ class Runs:
 
     def _latest_end(self, lease: Lease) -> tuple[Path, Exit | None]:
         """The newest attempt that ran; one that was given back before its start left no folder."""
-        for number in range(lease.attempt - 1, 0, -1):
-            folder = self._folder(lease.id, number)
+        for folder in folders.before(self.settings.var, lease.id, lease.attempt):
             if ended := handle.exit_of(folder):
                 return folder, ended
         return self._folder(lease.id, 0), None
 
     def _folder(self, task_id: str, attempt: int) -> Path:
-        return leftovers.folder(self.settings.var, task_id, attempt)
+        return folders.of(self.settings.var, task_id, attempt)
 
     def _plan(self, lease: Lease, prompt: str, changes: dict[str, Any]) -> Plan:
         options = self._options(changes)
@@ -145,12 +155,21 @@ class Runs:
         cwd = self.settings.base / cwd
         if not cwd.is_dir():
             raise Fail("rejected", f"the working folder {cwd} does not exist", "correct `cwd`")
-        session = claude.session_id(lease.id, lease.attempt)
-        command = self._command(lease, cwd, options, session)
-        return Plan(lease, folder, options, command, prompt, session)
+        earlier = self._to_resume(lease, options)
+        session = earlier.session if earlier else claude.session_id(lease.id, lease.attempt)
+        told = resumption.words(earlier, prompt) if earlier else prompt
+        command = self._command(lease, cwd, options, session, resume=earlier is not None)
+        return Plan(lease, folder, options, command, told, session)
+
+    def _to_resume(self, lease: Lease, options: ClaudeOptions) -> resumption.Earlier | None:
+        """The attempt whose session this one goes on in; none at a first attempt, or where a fresh one is wanted."""
+        if not lease.outcome or (options.on_crash == "rerun" and lease.outcome in _CRASHES):
+            return None
+        before = folders.before(self.settings.var, lease.id, lease.attempt)
+        return resumption.earlier(before, time.time())
 
     def _command(
-        self, lease: Lease, cwd: Path, options: ClaudeOptions, session: str
+        self, lease: Lease, cwd: Path, options: ClaudeOptions, session: str, *, resume: bool
     ) -> dict[str, Any]:
         # Outside var, which tools may not read. The runner makes it anew and removes it.
         tmpdir = Path(tempfile.gettempdir()) / f"baton-{uuid.uuid4().hex[:12]}"
@@ -159,7 +178,7 @@ class Runs:
         denied = [self.settings.base / ".env", self.settings.root / ".env", self.settings.var]
         return {
             "argv": claude.argv(
-                self._claude(), options, session, resume=False, denied_paths=denied
+                self._claude(), options, session, resume=resume, denied_paths=denied
             ),
             "env": environ,
             "cwd": str(cwd),
@@ -190,11 +209,17 @@ class Runs:
     def _run(
         self, running: Effects, prompt: str, changes: dict[str, Any]
     ) -> tuple[Conclusion, ClaudeOptions]:
-        plan = self._plan(running.lease, prompt, changes)
+        lease = running.lease
+        plan = self._plan(lease, prompt, changes)
         log.info("task %s: attempt %d in %s", plan.lease.id, plan.lease.attempt, plan.folder)
         run = _launch(plan)
         self._record_start(plan, run)
-        return self._followed(running, run, plan.options)
+        end, options = self._followed(running, run, plan.options)
+        if end.session_gone and lease.outcome:
+            raise GiveBack(
+                "interrupted", "Claude does not find its session again; it begins afresh"
+            )
+        return end, options
 
     def _followed(
         self, running: Effects, run: handle.Handle, options: ClaudeOptions
@@ -222,7 +247,7 @@ class Runs:
         next_hold = result_at = 0.0
         while True:
             ended = run.wait(_LOOK_S)
-            summary, position = _read(folder, summary, position)
+            summary, position = folders.read(folder, summary, position)
             if ended is not None:
                 return summary, ended
             if tries and summary.alive:
@@ -348,24 +373,3 @@ def _insist(act: Callable[[], object], stopping: threading.Event, redis_away: Pa
         except redis.RedisError as error:
             if stopping.wait(redis_away.failed(time.monotonic(), error)):
                 return
-
-
-def _read(folder: Path, summary: Summary, position: int = 0) -> tuple[Summary, int]:
-    """Fold what the stream holds after `position`; a line that is not complete waits for its rest."""
-    try:
-        with (folder / "stream.jsonl").open("rb") as stream:
-            stream.seek(position)
-            data = stream.read()
-    except FileNotFoundError:
-        return summary, position
-    events, rest = frame(data)
-    for event in events:
-        summary = fold(summary, event)
-    return summary, position + len(data) - len(rest)
-
-
-def _token_of(folder: Path) -> int:
-    try:
-        return int(json.loads((folder / "command.json").read_text())["token"])
-    except (OSError, ValueError, KeyError):
-        return -1

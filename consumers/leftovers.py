@@ -16,11 +16,6 @@ log = logging.getLogger(__name__)
 LADDER_S = 15.0
 
 
-def folder(var: Path, task_id: str, attempt: int) -> Path:
-    """Where everything about an attempt lies."""
-    return var / "attempts" / task_id / str(attempt)
-
-
 def give_back(var: Path, store: LeaseStore, holding: Holding) -> None:
     """End what runs of it, and send the task to the head of its queue, uncounted. Raises redis.RedisError.
 

@@ -175,6 +175,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     probe: bool = False  # the one task that tries whether a limit is over: see LeaseStore.alive
     charged_usd: float = 0.0  # booked for the run before, whose end nobody saw
     credential: str = ""  # of a Claude task, where it is not the usual one
+    outcome: str = ""  # what the attempt before came to; "" for a fresh start
 
     @property
     def scope(self) -> str:

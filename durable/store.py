@@ -253,9 +253,12 @@ class LeaseStore(Views):
         """Cancel; answers the state that the task was found in. A running one is stopped by its owner."""
         return self._found(task_id, self._run("cancel", task_id))
 
-    def requeue(self, task_id: str) -> State:
-        """Send a held, failed or cancelled task back; answers the state that it was found in."""
-        return self._found(task_id, self._run("requeue", task_id))
+    def requeue(self, task_id: str, *, resume: bool = False) -> State:
+        """Send a held, failed or cancelled task back; answers the state that it was found in.
+
+        With `resume` a Claude task goes on in the session of its last attempt.
+        """
+        return self._found(task_id, self._run("requeue", task_id, int(resume)))
 
     def hold(self, task_id: str, reason: str) -> State:
         """Put a waiting task aside until a person requeues it; answers the state it was found in."""

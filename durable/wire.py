@@ -45,6 +45,7 @@ def lease(answer: list[Any]) -> Lease:
         probe=answer[12] == 1,
         charged_usd=float(answer[13]),
         credential=credential,
+        outcome=answer[14].decode(),
     )
 
 

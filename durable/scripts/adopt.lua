@@ -4,12 +4,12 @@
 -- Answers as claim does; {'stale'} when the lease is not the old token's any more. The same nonce gets the same answer.
 function q.adopt(ARGV)
   local id, old, owner, nonce = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-  local t = q.load(id, 'owner', 'attempt', 'counted', 'body', 'name', 'settled_token', 'adopted')
+  local t = q.load(id, 'owner', 'attempt', 'counted', 'body', 'name', 'settled_token', 'adopted', 'outcome')
   local more = t.more
 
   local function answer(token)
     return { 'lease', id, token, more[2] or '0', more[3] or '0', more[4] or '', t.kind, t.source, more[5] or '', t.queue,
-      more[6] or '0', 0, t.probe and 1 or 0, t.charged or '0' }
+      more[6] or '0', 0, t.probe and 1 or 0, t.charged or '0', more[8] or '' }
   end
 
   local function home(name) return string.match(name or '', '^(.*):[^:]*$') or name end

@@ -2,18 +2,19 @@
 -- ARGV: owner, nonce, lease ms, most starts without an end, what may be spent a day ('' no limit), what a task reserves
 -- of that when it names nothing itself ('' nothing), 1 when the caller took a wake-up, then the queue names.
 -- Answers {'lease', id, token, attempt, counted, body, kind, source, name, queue, token of the last settle,
--- how many of Huey's revocations there are of the task or of its name, 1 for a probe, usd charged for the run before}
+-- how many of Huey's revocations there are of the task or of its name, 1 for a probe, usd charged for the run before,
+-- what the attempt before came to, '' for a fresh start}
 -- or {'none', ms until something is due (-1: nothing), what keeps work back: '', 'gate' or 'budget'}.
 -- The same nonce answers the same lease while it is held: a lost reply costs nothing.
-local MORE, ATTEMPT, COUNTED, EXCUSED, BODY, NAME, SETTLED, COST =
-  { 'attempt', 'counted', 'excused', 'body', 'name', 'settled_token', 'budget' }, 1, 2, 3, 4, 5, 6, 7
+local MORE, ATTEMPT, COUNTED, EXCUSED, BODY, NAME, SETTLED, COST, OUTCOME =
+  { 'attempt', 'counted', 'excused', 'body', 'name', 'settled_token', 'budget', 'outcome' }, 1, 2, 3, 4, 5, 6, 7, 8
 
 local function answer(t, token, attempt)
   local more = t.more
   local name = more[NAME] or ''
   return { 'lease', t.id, token, attempt, more[COUNTED] or '0', more[BODY] or '', t.kind, t.source, name, t.queue,
     more[SETTLED] or '0', call('EXISTS', P .. 'kv:r:' .. t.id, P .. 'kv:rt:' .. name), t.probe and 1 or 0,
-    t.charged or '0' }
+    t.charged or '0', more[OUTCOME] or '' }
 end
 
 -- What this nonce was answered, while that lease is held.

@@ -1,5 +1,5 @@
 -- requeue: a person sends a held, failed or cancelled task back into its queue, with its retries new.
--- ARGV: id. Answers the state found ('missing' when there is none); only these three states are moved.
+-- ARGV: id, 1 when the next attempt is to go on where the last one ended. Answers the state found ('missing' when there is none); only these three states are moved.
 function q.requeue(ARGV)
   local t = q.load(ARGV[1], 'attempt', 'first_body')
   local found = t.state
@@ -8,7 +8,8 @@ function q.requeue(ARGV)
     q.leave(t)
     call('HDEL', t.key, 'result', 'finished_ms', 'first_body')
     if t.more[2] then q.set(t, 'body', t.more[2]) end
-    for field, value in pairs({ counted = 0, excused = t.more[1] or 0, outcome = '', reason = '' }) do q.set(t, field, value) end
+    for field, value in pairs({ counted = 0, excused = t.more[1] or 0, reason = '' }) do q.set(t, field, value) end
+    if ARGV[2] ~= '1' then q.set(t, 'outcome', '') end
     q.reopen_place(t.id)
     q.to_ready(t)
     q.note('requeued', t.id, found)

@@ -1,0 +1,42 @@
+"""The folder of an attempt: where it lies, what its stream says so far, whose it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from consumers.stream import Summary, fold, frame
+
+
+def of(var: Path, task_id: str, attempt: int) -> Path:
+    """Where everything about an attempt lies."""
+    return var / "attempts" / task_id / str(attempt)
+
+
+def before(var: Path, task_id: str, attempt: int) -> Iterator[Path]:
+    """Those of the attempts before this one, the newest first; one that never started has left none."""
+    folders = (of(var, task_id, number) for number in range(attempt - 1, 0, -1))
+    return (folder for folder in folders if folder.is_dir())
+
+
+def read(folder: Path, summary: Summary, position: int = 0) -> tuple[Summary, int]:
+    """Fold what the stream holds after `position`; a line that is not complete waits for its rest."""
+    try:
+        with (folder / "stream.jsonl").open("rb") as stream:
+            stream.seek(position)
+            data = stream.read()
+    except FileNotFoundError:
+        return summary, position
+    events, rest = frame(data)
+    for event in events:
+        summary = fold(summary, event)
+    return summary, position + len(data) - len(rest)
+
+
+def token_of(folder: Path) -> int:
+    """The token that the attempt was prepared under; -1 when that cannot be read."""
+    try:
+        return int(json.loads((folder / "command.json").read_text())["token"])
+    except (OSError, ValueError, KeyError):
+        return -1

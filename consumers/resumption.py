@@ -1,0 +1,55 @@
+"""Whether the next attempt of a task goes on in the session of an earlier one, and what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from consumers import handle
+from consumers.folder import read
+from consumers.outcome import Conclusion, conclude
+from consumers.stream import Summary
+
+_WORDS = """\
+Your work on this task was cut off: {what} Go on from where you were. What you had done by then may be done \
+in part or as a whole: look before you do it again.
+
+The task was:
+
+{prompt}"""
+
+
+class Earlier(NamedTuple):
+    """An attempt whose session the next one goes on in."""
+
+    session: str
+    message: str
+
+
+def earlier(folders: Iterable[Path], now: float) -> Earlier | None:
+    """The latest attempt in which Claude had begun to work; None to begin afresh.
+
+    `folders` are those of a task's attempts on this host, the newest first; `now` is Unix seconds. A session
+    that Claude did not find again is given up, with all before it.
+    """
+    for folder in folders:
+        ended = handle.exit_of(folder)
+        if ended is None:
+            continue
+        summary, _ = read(folder, Summary())
+        end = conclude(summary, ended, now)
+        if end.session_gone:
+            return None
+        if summary.alive and summary.session_id:
+            return Earlier(summary.session_id, _what(end))
+    return None
+
+
+def words(found: Earlier, prompt: str) -> str:
+    """The prompt that the resumed session gets."""
+    return _WORDS.format(what=found.message, prompt=prompt)
+
+
+def _what(end: Conclusion) -> str:
+    return end.message.rstrip(". ") + "."
