@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import redis
+from hiredis import pack_command
 
 
 class Line(threading.local):
@@ -25,7 +26,7 @@ class Line(threading.local):
         """The answer. Raises redis.RedisError, of which ResponseError means that the server refused."""
         connection = self._ready()
         try:
-            connection.send_command(*words)
+            connection.send_packed_command([pack_command(words)])
             return connection.read_response()
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
             connection.disconnect()
@@ -45,7 +46,7 @@ class Line(threading.local):
             if left:
                 raise left.pop()
             connection = self._ready()
-            connection.send_command(*words)
+            connection.send_packed_command([pack_command(words)])
             return connection.read_response()
 
         return retry.call_with_retry(once, lambda _: self._ready().disconnect())
