@@ -139,7 +139,8 @@ def _column(name: str) -> tuple[str, str]:
     if name in _COLUMNS:
         return _COLUMNS[name]
     verb, depth = ("in", name[2:]) if name.startswith("in") else ("out", name[3:])
-    return f"µs {verb} at {int(depth):,}".replace(",000", "k"), "{:,.0f}"
+    shown = f"{int(depth):,}".replace(",000,000", "M").replace(",000", "k")
+    return f"µs {verb} at {shown}", "{:,.0f}"
 
 
 def _shown(figures: Figures) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import select
 import signal
 import sys
 import time
@@ -40,6 +41,7 @@ _BLOCK_S = 5.0  # nobody waits longer than this on a marker that may be lost
 #: How often a consumer that is to stop still tries to write down the end of its task.
 _LAST_TRIES = 3
 _STOPPING_LOOK_S = 0.5
+_LOOK_S = 2.0  # at the worker's health
 #: How long a plain Python task may go on after a stop; PM2 kills at 30 s.
 STOP_PATIENCE_S = 20.0
 
@@ -200,8 +202,21 @@ class LeaseConsumer(Consumer):
         self.heartbeat, self.settings, self.adoption = heartbeat, settings, adoption
         self.queues = settings.group_of(int(name)).queues
         super().__init__(huey, workers=1, periodic=False, shutdown_timeout=STOP_PATIENCE_S)
+        self._stop_flag_timeout = 0.0  # `loop` waits instead
         gentle = (False, True)  # both signals stop gracefully: PM2 sends INT, an init system TERM
         self._signal_actions = {signal.SIGINT: gentle, signal.SIGTERM: gentle}
+
+    def run(self) -> None:
+        """Until a signal says stop."""
+        self._heard, told = os.pipe()
+        os.set_blocking(told, False)
+        signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+        super().run()
+
+    def loop(self, health_check_ts: float | None = None) -> Any:
+        """As Huey's, but woken by a signal rather than ten times a second, which was most of an idle consumer's CPU."""
+        select.select([self._heard], [], [], _LOOK_S)
+        return super().loop(health_check_ts)
 
     def _create_worker(self) -> LeaseWorker:
         return self.worker_class(

@@ -4,6 +4,7 @@ import logging
 import os
 from pathlib import Path
 
+from app import log_as
 from consumers.consumer import LeaseConsumer
 from consumers.heartbeat import Heartbeat
 from durable.connect import connect as client_of
@@ -35,9 +36,7 @@ def enqueue_batch(n):
 
 
 def work():
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    log_as("bench")
     logging.getLogger("huey").setLevel(logging.CRITICAL)  # as consumers.consumer.run does
     beats = LeaseStore(client_of(address, retries=0), huey.store.prefix)
     heartbeat = Heartbeat(beats, f"bench:{os.getpid()}")

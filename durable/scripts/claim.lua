@@ -157,7 +157,7 @@ local function try(id, score, from, args, why)
 end
 
 function q.claim(ARGV)
-  local again = given_before(ARGV[1], ARGV[2], tonumber(ARGV[3]))
+  local again = not q.is_first and given_before(ARGV[1], ARGV[2], tonumber(ARGV[3]))
   if again then return again end
   move_due()
   local closed, next_ms = read_gate()

@@ -9,6 +9,7 @@ function q.settle(ARGV)
   local t = q.load(ARGV[1], 'settled_token', 'settled_state')
   if t.more[1] == token then return { 'ok', t.more[2] } end
   if t.token ~= token or t.state ~= 'running' then return { 'stale', t.state or '' } end
+  q.is_first = true
 
   if t.cancel and (state == 'scheduled' or state == 'held') then -- a person said: no more of it
     state, outcome, reason = 'cancelled', 'cancelled', 'cancelled by a person'

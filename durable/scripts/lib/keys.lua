@@ -9,6 +9,7 @@ local clock
 -- At the beginning of each call.
 function q.begin(prefix)
   P, call, clock = prefix, redis.call, nil
+  q.is_first = false -- whether a settle in the same step was the first of its token: then the rest is new as well
 end
 
 function q.now_ms()
