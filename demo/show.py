@@ -33,6 +33,7 @@ _SAID = {
     "submitted": "queued",
     "leased": "leased by a consumer",
     "started": "claude is running",
+    "adopted": "taken over: the run goes on as if nothing had been",
     "released": "given back, uncounted",
     "succeeded": "succeeded",
     "failed": "failed",
