@@ -183,7 +183,7 @@ def _killed_consumer(instance: Instance, journey: Journey) -> None:
         if event in ("succeeded", "failed", "cancelled"):
             break
     record = journey.finished(task_id)
-    print(f"\n     Finished all the same: started {record.attempt} times, one result.")
+    print(f"\n     Finished all the same: attempts {record.attempt}, results 1.")
     text = journey.store.result(task_id) or b""
     print(f"     {_text_of(text)}")
 

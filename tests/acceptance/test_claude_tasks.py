@@ -236,11 +236,14 @@ def test_no_process_survives_its_attempt(site: ClaudeSite, end: str) -> None:
     assert not marked(f"BATON_ATTEMPT={task_id}")
 
 
-def test_a_stopped_consumer_gives_its_run_back_uncounted(site: ClaudeSite) -> None:
+def test_a_consumer_that_goes_down_gives_its_run_back_uncounted(site: ClaudeSite) -> None:
     go = site.folder / "go"
     task_id = site.submit(script(bash(f"test -e {go} || sleep 600"), say("went")))
     wait_until(lambda: site.store.record(task_id).session, 40, "claude runs")  # type: ignore[union-attr]
+    stopping = site.folder / "var" / "stopping"  # as ./baton down writes it
+    stopping.touch()
     assert site.stop("consumer-1") == 0
+    stopping.unlink()
     record = site.store.record(task_id)
     assert record is not None
     assert (record.state, record.counted, record.outcome) == (State.QUEUED, 0, "interrupted")
