@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from consumers import folder as folders
-from consumers import handle, leftovers
+from consumers import grip, handle, leftovers
 from consumers.times import LEASE_MS
 from durable.records import Holding, Lease
 from durable.store import LeaseStore
@@ -36,6 +36,7 @@ class Adoption:
         self.settings, self.store, self.owner = settings, store, owner
         self._home, _, self._name = owner.rpartition(":")
         self._own: list[Lease] = []
+        self._run: grip.Grip | None = None
         self._look_at = 0.0
 
     def take_own(self) -> None:
@@ -45,11 +46,19 @@ class Adoption:
         Raises redis.RedisError.
         """
         for holding in self.store.held_by(self.owner):
-            lease = None if self._own else self._adopt(holding)
-            if lease is not None:
-                self._own.append(lease)
-            else:
+            if not self._can_go_on(holding):
                 leftovers.give_back(self.settings.var, self.store, holding)
+            elif (lease := self._adopt(holding)) is not None:  # else another consumer was faster
+                self._own.append(lease)
+
+    def hold_on(self) -> None:
+        """Keep the run of a former copy alive while Redis, which knows of it, is away. Not with a remote one:
+        there only a confirmed beat may hold a run."""
+        if self._run is None and self.settings.redis.url.startswith("unix:"):
+            self._run = grip.read(self.settings.var, self._name)
+        if self._run is not None:
+            run, token = self._run
+            run.hold(token)
 
     def take(self) -> Lease | None:
         """The run of a former copy of this consumer, once."""
@@ -64,13 +73,15 @@ class Adoption:
         if not gone:
             return None
         others = self.store.held_by(f"{self._home}:", beginning=True)
-        found = (self._adopt(holding) for holding in others if holding.owner in gone)
-        return next((lease for lease in found if lease is not None), None)
+        orphans = (h for h in others if h.owner in gone and self._can_go_on(h))
+        return next((lease for h in orphans if (lease := self._adopt(h))), None)
+
+    def _can_go_on(self, holding: Holding) -> bool:
+        """Whether a runner has it: a Python task ends with its process."""
+        folder = folders.of(self.settings.var, holding.id, holding.attempt)
+        return holding.kind == "claude" and handle.began_here(folder)
 
     def _adopt(self, holding: Holding) -> Lease | None:
-        folder = folders.of(self.settings.var, holding.id, holding.attempt)
-        if holding.kind != "claude" or not handle.began_here(folder):
-            return None
         nonce = uuid.uuid4().hex
         lease = self.store.adopt(holding.id, holding.token, self.owner, nonce, LEASE_MS)
         if lease is not None:

@@ -17,6 +17,7 @@ import redis
 from consumers import (
     claude,
     consequence,
+    grip,
     handle,
     leftovers,
     processes,
@@ -225,7 +226,9 @@ class Runs:
         self, running: Effects, run: handle.Handle, options: ClaudeOptions
     ) -> tuple[Conclusion, ClaudeOptions]:
         held = next(h for h in self.heartbeat.in_hand() if h.lease.id == running.lease.id)
-        summary, ended = self._follow(run, held)
+        name = self.heartbeat.owner.rpartition(":")[2]
+        with grip.on(self.settings.var, name, run.folder, held.lease.token):
+            summary, ended = self._follow(run, held)
         end = conclude(summary, ended, time.time(), options.on_denied)
         running.cost_usd = spending.price(summary, options.max_budget_usd)
         return end, options

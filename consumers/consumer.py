@@ -269,7 +269,8 @@ def run(settings: Settings, name: str, ready: Callable[[], None]) -> int:
     consumer = LeaseConsumer(tasks.huey, heartbeat, settings, name, adoption)
     tasks.claude.bind(Runs(settings, tasks.huey.store, heartbeat, consumer.stop_flag).attempt)
     try:
-        _when_redis_answers(partial(_begin, settings, tasks.huey.store, adoption))
+        begin = partial(_begin, settings, tasks.huey.store, adoption)
+        _when_redis_answers(begin, adoption.hold_on)
     except ServerError as error:
         log.error("%s", error)
         return os.EX_CONFIG
@@ -299,13 +300,14 @@ def _begin(settings: Settings, store: LeaseStore, adoption: Adoption) -> None:
     adoption.take_own()
 
 
-def _when_redis_answers(act: Callable[[], object]) -> None:
-    """A consumer that starts before Redis waits for it."""
+def _when_redis_answers(act: Callable[[], object], meanwhile: Callable[[], object]) -> None:
+    """A consumer that starts before Redis waits for it, at most 5 s between two tries."""
     patience = Patience("Redis", log)
     while True:
         try:
             act()
         except redis.RedisError as error:
+            meanwhile()
             time.sleep(patience.failed(time.monotonic(), error))
         else:
             patience.worked()

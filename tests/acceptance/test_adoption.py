@@ -73,16 +73,26 @@ def done_once(site: ClaudeSite, task_id: str, counter: Path, lines: int) -> Reco
     return record
 
 
-def test_a_run_goes_on_through_kills_of_its_consumer_at_random_moments(site: ClaudeSite) -> None:
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside an idle one"])
+def test_a_run_goes_on_through_kills_of_its_consumer_at_random_moments(
+    site: ClaudeSite, beside: bool
+) -> None:
+    """Beside an idle one both may try to take it over: one of them does, and the other lets it be."""
+    if beside:
+        site.start("consumer", "2")
     counter = site.folder / "counter"
     task_id = site.submit(steps(counter, 3 * KILLS))
     running(site, task_id)
     for _ in range(KILLS):
         time.sleep(random.uniform(0, 1.5))
-        if site.store.record(task_id).state is not State.RUNNING:  # type: ignore[union-attr]
+        record = site.store.record(task_id)
+        assert record is not None
+        if record.state is not State.RUNNING:
             break
-        site.kill("consumer-1")
-        site.start("consumer", "1")
+        _, role, number = record.owner.replace(":", "-").rsplit("-", 2)
+        site.kill(f"{role}-{number}")
+        time.sleep(random.uniform(0, 2.5) if beside else 0)
+        site.start(role, number)
     done_once(site, task_id, counter, 3 * KILLS)
     assert events(site, task_id)["adopted"] >= 3
     whole = (site.attempt(task_id) / "stream.jsonl").read_text().splitlines()
@@ -102,6 +112,20 @@ def test_a_restart_leaves_the_run_alone_and_takes_a_second(site: ClaudeSite) -> 
     assert marked(f"BATON_ATTEMPT={task_id}/1")
     site.start("consumer", "1")
     done_once(site, task_id, counter, 8)
+    assert events(site, task_id)["adopted"] == 1
+
+
+def test_a_restart_while_redis_is_away_keeps_the_run_alive(site: ClaudeSite) -> None:
+    counter = site.folder / "counter"
+    task_id = site.submit(steps(counter, 50))
+    running(site, task_id)
+    site.kill("redis")
+    site.kill("consumer-1")
+    site.launch("consumer", "1")
+    time.sleep(18)  # longer than a runner lives without a word
+    assert not (site.attempt(task_id) / "exit.json").exists()
+    site.start("redis")
+    done_once(site, task_id, counter, 50)
     assert events(site, task_id)["adopted"] == 1
 
 
