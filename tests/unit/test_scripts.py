@@ -339,6 +339,14 @@ def test_the_revocation_of_a_running_task_is_gone_with_it(store: LeaseStore) -> 
     assert not store.client.exists("{test}:kv:r:a", "{test}:kv")
 
 
+def test_a_task_that_is_sent_back_begins_afresh_or_goes_on(store: LeaseStore) -> None:
+    for resume, outcome in ((False, ""), (True, "max_turns")):
+        store.submit([sub(str(resume))])
+        store.settle(claim(store, f"1{resume}"), State.FAILED, outcome="max_turns")
+        store.requeue(str(resume), resume=resume)
+        assert claim(store, f"2{resume}").outcome == outcome
+
+
 def test_tasks_are_counted_by_their_source(store: LeaseStore) -> None:
     store.submit([sub(i, source="cli") for i in "abcd"] + [sub("follows", source="task:a")])
     store.settle(claim(store, "1"), State.SUCCEEDED, outcome="succeeded")
