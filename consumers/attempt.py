@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,19 +12,18 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from consumers import (
-    claude,
     consequence,
     grip,
     handle,
     leftovers,
     processes,
     result_file,
-    resumption,
     spending,
 )
 from consumers import folder as folders
 from consumers.heartbeat import Heartbeat, Held
 from consumers.outcome import Conclusion, Exit, Outcome, conclude, early
+from consumers.preparation import Plan, Preparation, launch
 from consumers.stream import Summary
 from durable import effects
 from durable.effects import Effects
@@ -47,25 +43,6 @@ _HOLD_S = 3.0
 _LINGER_S = 10.0
 #: With a remote server, a run is held only while beats are confirmed, s.
 _REMOTE_BEAT_AGE_S = 10.0
-_MISSING_RECHECK_S = 60.0
-#: After a disk was full or a limit of the system was reached, s.
-_UNPREPARED_S = 30.0
-#: What `on_crash` decides about.
-_CRASHES = ("crashed", "timed_out", "silent", "unverified")
-LADDER_S = (5.0, 3.0, 2.0)
-RUNNER_DEADLINE_S = 15.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """All that is decided before anything is started."""
-
-    lease: Lease
-    folder: Path
-    options: ClaudeOptions
-    command: dict[str, Any]
-    prompt: str
-    session: str
 
 
 class Runs:
@@ -75,6 +52,7 @@ class Runs:
         self, settings: Settings, store: LeaseStore, heartbeat: Heartbeat, stopping: threading.Event
     ) -> None:
         self.settings, self.store = settings, store
+        self.preparation = Preparation(settings, store)
         self.heartbeat, self.stopping = heartbeat, stopping
 
     def attempt(
@@ -108,17 +86,9 @@ class Runs:
         run = handle.of(self._folder(running.lease.id, running.lease.attempt))
         if run is None:
             return None
-        return self._followed(running, run, self._options(changes))
+        return self._followed(running, run, self.preparation.options(changes))
 
-    # -- prepare
-
-    def _options(self, changes: dict[str, Any]) -> ClaudeOptions:
-        from settings import overlay
-
-        try:
-            return overlay(self.settings.claude, changes)
-        except ValueError as error:
-            raise Fail("rejected", str(error)) from error
+    # -- an earlier attempt's success
 
     def _earlier(
         self, running: Effects, changes: dict[str, Any]
@@ -131,7 +101,7 @@ class Runs:
         folder, ended = self._latest_end(lease)
         if ended is None or folders.token_of(folder) == lease.settled_token:
             return None
-        chosen = self._options(changes)
+        chosen = self.preparation.options(changes)
         end = conclude(folders.read(folder, Summary())[0], ended, time.time(), chosen.on_denied)
         if end.outcome is not Outcome.SUCCEEDED:
             return None
@@ -149,71 +119,15 @@ class Runs:
     def _folder(self, task_id: str, attempt: int) -> Path:
         return folders.of(self.settings.var, task_id, attempt)
 
-    def _plan(self, lease: Lease, prompt: str, changes: dict[str, Any]) -> Plan:
-        options = self._options(changes)
-        folder = self._folder(lease.id, lease.attempt)
-        cwd = Path(options.cwd).expanduser() if options.cwd else Path()
-        cwd = self.settings.base / cwd
-        if not cwd.is_dir():
-            raise Fail("rejected", f"the working folder {cwd} does not exist", "correct `cwd`")
-        earlier = self._to_resume(lease, options)
-        session = earlier.session if earlier else claude.session_id(lease.id, lease.attempt)
-        told = resumption.words(earlier, prompt) if earlier else prompt
-        command = self._command(lease, cwd, options, session, resume=earlier is not None)
-        return Plan(lease, folder, options, command, told, session)
-
-    def _to_resume(self, lease: Lease, options: ClaudeOptions) -> resumption.Earlier | None:
-        """The attempt whose session this one goes on in; none at a first attempt, or where a fresh one is wanted."""
-        if not lease.outcome or (options.on_crash == "rerun" and lease.outcome in _CRASHES):
-            return None
-        before = folders.before(self.settings.var, lease.id, lease.attempt)
-        return resumption.earlier(before, time.time())
-
-    def _command(
-        self, lease: Lease, cwd: Path, options: ClaudeOptions, session: str, *, resume: bool
-    ) -> dict[str, Any]:
-        # Outside var, which tools may not read. The runner makes it anew and removes it.
-        tmpdir = Path(tempfile.gettempdir()) / f"baton-{uuid.uuid4().hex[:12]}"
-        marker = f"{lease.id}/{lease.attempt}"
-        environ = claude.environment(self.settings.environ, options.env, str(tmpdir), marker)
-        denied = [self.settings.base / ".env", self.settings.root / ".env", self.settings.var]
-        return {
-            "argv": claude.argv(
-                self._claude(), options, session, resume=resume, denied_paths=denied
-            ),
-            "env": environ,
-            "cwd": str(cwd),
-            "umask": 0o077,
-            "tmpdir": str(tmpdir),
-            "marker": marker,
-            "token": lease.token,
-            "socket": str(self.settings.run_dir / f"r{lease.token}.sock"),
-            "max_runtime_s": float(options.max_runtime),
-            "max_silence_s": float(options.max_silence),
-            "deadline_s": RUNNER_DEADLINE_S,
-            "ladder_s": LADDER_S,
-            "billed": claude.credential(environ, Path(environ.get("HOME", "/"))),
-        }
-
-    def _claude(self) -> str:
-        found = claude.locate(self.settings)
-        if isinstance(found, claude.Found):
-            return str(found.path)
-        until = int((time.time() + _MISSING_RECHECK_S) * 1000)
-        self.store.close_gate(
-            "claude", "claude missing", by="consumer", why=found.remedy, until_ms=until
-        )
-        raise GiveBack("interrupted", found.remedy)
-
     # -- spawn and follow
 
     def _run(
         self, running: Effects, prompt: str, changes: dict[str, Any]
     ) -> tuple[Conclusion, ClaudeOptions]:
         lease = running.lease
-        plan = self._plan(lease, prompt, changes)
+        plan = self.preparation.plan(lease, prompt, changes)
         log.info("task %s: attempt %d in %s", plan.lease.id, plan.lease.attempt, plan.folder)
-        run = _launch(plan)
+        run = launch(plan)
         self._record_start(plan, run)
         end, options = self._followed(running, run, plan.options)
         if end.session_gone and lease.outcome:
@@ -355,16 +269,6 @@ class Runs:
 def _sentences(*parts: str) -> str:
     """What happened and what to do, each closed by its full stop."""
     return " ".join(part.rstrip(". ") + "." for part in parts if part)
-
-
-def _launch(plan: Plan) -> handle.Handle:
-    """Start the runner; a full disk is nobody's failed attempt."""
-    try:
-        return handle.launch(plan.folder, plan.command, plan.prompt)
-    except OSError as error:
-        message = f"the attempt could not be prepared in {plan.folder}: {error.strerror or error}"
-        log.error("task %s: %s; trying again in %.0f s", plan.lease.id, message, _UNPREPARED_S)
-        raise GiveBack("interrupted", message, delay=_UNPREPARED_S) from error
 
 
 def _insist(act: Callable[[], object], stopping: threading.Event, redis_away: Patience) -> None:

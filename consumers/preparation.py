@@ -1,0 +1,125 @@
+"""What an attempt is to be, decided before anything is started: options, folder, session, command line, environment."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from consumers import claude, handle, resumption
+from consumers import folder as folders
+from durable.records import Lease
+from durable.store import LeaseStore
+from durable.verdicts import Fail, GiveBack
+
+if TYPE_CHECKING:
+    from settings import ClaudeOptions, Settings
+
+log = logging.getLogger(__name__)
+
+_MISSING_RECHECK_S = 60.0
+#: After a disk was full or a limit of the system was reached, s.
+_UNPREPARED_S = 30.0
+#: What `on_crash` decides about.
+_CRASHES = ("crashed", "timed_out", "silent", "unverified")
+LADDER_S = (5.0, 3.0, 2.0)
+RUNNER_DEADLINE_S = 15.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All that is decided before anything is started."""
+
+    lease: Lease
+    folder: Path
+    options: ClaudeOptions
+    command: dict[str, Any]
+    prompt: str
+    session: str
+
+
+class Preparation:
+    """Makes the plans of one consumer."""
+
+    def __init__(self, settings: Settings, store: LeaseStore) -> None:
+        self.settings, self.store = settings, store
+
+    def options(self, changes: dict[str, Any]) -> ClaudeOptions:
+        """Those of baton.yaml with the task's own. Raises Fail for one that is not understood."""
+        from settings import overlay
+
+        try:
+            return overlay(self.settings.claude, changes)
+        except ValueError as error:
+            raise Fail("rejected", str(error)) from error
+
+    def plan(self, lease: Lease, prompt: str, changes: dict[str, Any]) -> Plan:
+        """What the attempt of this lease is to be. Raises Fail and GiveBack, which say why not, and RedisError."""
+        options = self.options(changes)
+        folder = folders.of(self.settings.var, lease.id, lease.attempt)
+        cwd = Path(options.cwd).expanduser() if options.cwd else Path()
+        cwd = self.settings.base / cwd
+        if not cwd.is_dir():
+            raise Fail("rejected", f"the working folder {cwd} does not exist", "correct `cwd`")
+        earlier = self._to_resume(lease, options)
+        session = earlier.session if earlier else claude.session_id(lease.id, lease.attempt)
+        told = resumption.words(earlier, prompt) if earlier else prompt
+        command = self._command(lease, cwd, options, session, resume=earlier is not None)
+        return Plan(lease, folder, options, command, told, session)
+
+    def _to_resume(self, lease: Lease, options: ClaudeOptions) -> resumption.Earlier | None:
+        """The attempt whose session this one goes on in; none at a first attempt, or where a fresh one is wanted."""
+        if not lease.outcome or (options.on_crash == "rerun" and lease.outcome in _CRASHES):
+            return None
+        before = folders.before(self.settings.var, lease.id, lease.attempt)
+        return resumption.earlier(before, time.time())
+
+    def _command(
+        self, lease: Lease, cwd: Path, options: ClaudeOptions, session: str, *, resume: bool
+    ) -> dict[str, Any]:
+        # Outside var, which tools may not read. The runner makes it anew and removes it.
+        tmpdir = Path(tempfile.gettempdir()) / f"baton-{uuid.uuid4().hex[:12]}"
+        marker = f"{lease.id}/{lease.attempt}"
+        environ = claude.environment(self.settings.environ, options.env, str(tmpdir), marker)
+        denied = [self.settings.base / ".env", self.settings.root / ".env", self.settings.var]
+        return {
+            "argv": claude.argv(
+                self._claude(), options, session, resume=resume, denied_paths=denied
+            ),
+            "env": environ,
+            "cwd": str(cwd),
+            "umask": 0o077,
+            "tmpdir": str(tmpdir),
+            "marker": marker,
+            "token": lease.token,
+            "socket": str(self.settings.run_dir / f"r{lease.token}.sock"),
+            "max_runtime_s": float(options.max_runtime),
+            "max_silence_s": float(options.max_silence),
+            "deadline_s": RUNNER_DEADLINE_S,
+            "ladder_s": LADDER_S,
+            "billed": claude.credential(environ, Path(environ.get("HOME", "/"))),
+        }
+
+    def _claude(self) -> str:
+        found = claude.locate(self.settings)
+        if isinstance(found, claude.Found):
+            return str(found.path)
+        until = int((time.time() + _MISSING_RECHECK_S) * 1000)
+        self.store.close_gate(
+            "claude", "claude missing", by="consumer", why=found.remedy, until_ms=until
+        )
+        raise GiveBack("interrupted", found.remedy)
+
+
+def launch(plan: Plan) -> handle.Handle:
+    """Start the runner. Raises GiveBack: a full disk is nobody's failed attempt."""
+    try:
+        return handle.launch(plan.folder, plan.command, plan.prompt)
+    except OSError as error:
+        message = f"the attempt could not be prepared in {plan.folder}: {error.strerror or error}"
+        log.error("task %s: %s; trying again in %.0f s", plan.lease.id, message, _UNPREPARED_S)
+        raise GiveBack("interrupted", message, delay=_UNPREPARED_S) from error
