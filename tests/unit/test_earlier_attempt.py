@@ -27,8 +27,8 @@ class AwayStore:
         raise redis.ConnectionError("away")
 
 
-def runs_in(folder: Path) -> Runs:
-    found = settings_in(folder)
+def runs_in(folder: Path, **more: Any) -> Runs:
+    found = settings_in(folder, **more)
     return Runs(found, AwayStore(), None, threading.Event())  # type: ignore[arg-type]  # not reached
 
 
@@ -83,7 +83,7 @@ def test_a_redis_that_is_away_before_the_start_costs_no_attempt(tmp_path: Path) 
     running = effects.begin(lease(1))
     try:
         with pytest.raises(GiveBack, match="before the start"):
-            runs_in(tmp_path).attempt(object(), "prompt", {}, {})
+            runs_in(tmp_path, claude_command="/nowhere").attempt(object(), "prompt", {}, {})
     finally:
         effects.end()
     assert running.cost_usd == 0
