@@ -33,7 +33,7 @@ _SAID = {
     "submitted": "queued",
     "leased": "leased by a consumer",
     "started": "claude is running",
-    "adopted": "taken over: the run goes on as if nothing had been",
+    "adopted": "taken over: the run goes on as if nothing had happened",
     "released": "given back, uncounted",
     "succeeded": "succeeded",
     "failed": "failed",
@@ -183,7 +183,8 @@ def _killed_consumer(instance: Instance, journey: Journey) -> None:
         if event in ("succeeded", "failed", "cancelled"):
             break
     record = journey.finished(task_id)
-    print(f"\n     Finished all the same: attempts {record.attempt}, results 1.")
+    attempts = "one attempt" if record.attempt == 1 else f"{record.attempt} attempts"
+    print(f"\n     Finished all the same: {attempts}, one result.")
     text = journey.store.result(task_id) or b""
     print(f"     {_text_of(text)}")
 

@@ -50,7 +50,7 @@ def test_the_demo_shows_a_file_and_a_killed_consumer_and_leaves_nothing(
     steps = [
         *("dropped meeting.md", "claimed", "queued", "leased", "claude is running", "succeeded"),
         *("moved to Done/meeting.md", "kill -9", "taken over", "succeeded"),
-        *("attempts 1, results 1", "Cleaned up"),
+        *("one attempt, one result", "Cleaned up"),
     ]
     place = 0
     for step in steps:
