@@ -37,6 +37,7 @@ class Adoption:
         self._home, _, self._name = owner.rpartition(":")
         self._own: list[Lease] = []
         self._run: grip.Grip | None = None
+        self._taken: set[int] = set()
         self._look_at = 0.0
 
     def take_own(self) -> None:
@@ -59,6 +60,10 @@ class Adoption:
         if self._run is not None:
             run, token = self._run
             run.hold(token)
+
+    def has_taken(self, lease: Lease) -> bool:
+        """Whether this lease came with a run that lives: giving it back would let another start beside it."""
+        return lease.token in self._taken
 
     def take(self) -> Lease | None:
         """The run of a former copy of this consumer, once."""
@@ -85,6 +90,7 @@ class Adoption:
         nonce = uuid.uuid4().hex
         lease = self.store.adopt(holding.id, holding.token, self.owner, nonce, LEASE_MS)
         if lease is not None:
+            self._taken.add(lease.token)
             log.info(
                 "task %s: attempt %d of %s is taken over", lease.id, lease.attempt, holding.owner
             )

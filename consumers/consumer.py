@@ -117,7 +117,9 @@ class LeaseWorker(Worker):
         return claim.found
 
     def _give_back(self, lease: Lease) -> None:
-        """A lease that came with the end of the task before it, when the consumer is to stop."""
+        """A lease that came in the moment when the consumer is to stop; a run that was taken over stays as it is."""
+        if self.adoption and self.adoption.has_taken(lease):
+            return
         try:
             self.huey.store.release(
                 lease.id, lease.token, outcome="interrupted", reason="the consumer was stopped"

@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from consumers.adoption import Adoption
 from consumers.consumer import LeaseWorker
 from consumers.heartbeat import Heartbeat
 from durable.queue import BatonHuey
-from durable.records import State
+from durable.records import Lease, State, Submission
+from tests.unit.leasing import claim, state
+from tests.unit.test_adoption import run_of
+from tests.unit.test_housekeeper import settings_in
 
 
 @pytest.fixture
@@ -99,3 +103,27 @@ def test_an_end_that_cannot_be_written_as_it_is_kills_no_worker(
     worker.loop()
     assert result.record.state is State.FAILED
     assert "a mistake of ours" in result.record.reason
+
+
+class Restarted(Adoption):
+    """Takes over a run, and is told to stop in the same moment."""
+
+    stop_flag: threading.Event
+
+    def take(self) -> Lease | None:
+        self.stop_flag.set()
+        return super().take()
+
+
+def test_a_run_that_was_taken_over_in_the_moment_of_a_stop_stays_as_it_is(
+    huey: BatonHuey, worker: LeaseWorker, tmp_path: Path
+) -> None:
+    huey.store.submit([Submission(id="a", body=b"{}", kind="claude")])
+    lease = claim(huey.store, owner="i:h:consumer-1")
+    run_of(tmp_path, lease)
+    own = Restarted(settings_in(tmp_path), huey.store, "i:h:consumer-1")
+    own.stop_flag = worker.stop_flag
+    own.take_own()
+    worker.adoption = own
+    worker.loop()
+    assert state(huey.store, "a") is State.RUNNING
