@@ -172,7 +172,8 @@ class Runs:
             now = time.monotonic()
             result_at = result_at or (now if summary.result else 0.0)
             if self._leaves():
-                run.hold(lease.token)
+                if self._may_hold():
+                    run.hold(lease.token)
                 raise Leave
             reason = self._stop_reason(summary, held, result_at, now)
             if reason and not told:
