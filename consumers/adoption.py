@@ -46,6 +46,7 @@ class Adoption:
         Only the holder of the owner's flock may call this: then the former copy is known to be gone.
         Raises redis.RedisError.
         """
+        self._own.clear()  # of a try that Redis broke off: the tokens have changed since
         for holding in self.store.held_by(self.owner):
             if not self._can_go_on(holding):
                 leftovers.give_back(self.settings.var, self.store, holding)

@@ -124,17 +124,11 @@ class Runs:
     def _run(
         self, running: Effects, prompt: str, changes: dict[str, Any]
     ) -> tuple[Conclusion, ClaudeOptions]:
-        lease = running.lease
-        plan = self.preparation.plan(lease, prompt, changes)
+        plan = self.preparation.plan(running.lease, prompt, changes)
         log.info("task %s: attempt %d in %s", plan.lease.id, plan.lease.attempt, plan.folder)
         run = launch(plan)
         self._record_start(plan, run)
-        end, options = self._followed(running, run, plan.options)
-        if end.session_gone and lease.outcome:
-            raise GiveBack(
-                "interrupted", "Claude does not find its session again; it begins afresh"
-            )
-        return end, options
+        return self._followed(running, run, plan.options)
 
     def _followed(
         self, running: Effects, run: handle.Handle, options: ClaudeOptions
@@ -145,6 +139,10 @@ class Runs:
             summary, ended = self._follow(run, held)
         end = conclude(summary, ended, time.time(), options.on_denied)
         running.cost_usd = spending.price(summary, options.max_budget_usd)
+        if end.session_gone and held.lease.outcome:  # also of a run that another consumer began
+            raise GiveBack(
+                "interrupted", "Claude does not find its session again; it begins afresh"
+            )
         return end, options
 
     def _record_start(self, plan: Plan, run: handle.Handle) -> None:

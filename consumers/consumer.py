@@ -70,7 +70,7 @@ class LeaseWorker(Worker):
 
     def loop(self, now: Any = None) -> None:
         """One claim, and the attempt that it leads to; none while `down` is at work."""
-        if os.path.exists(self.stopping):
+        if self._goes_down():
             self.stop_flag.wait(_STOPPING_LOOK_S)
             return
         try:
@@ -91,13 +91,18 @@ class LeaseWorker(Worker):
         if self.adoption and (lease := self.adoption.take()):
             return lease
         claim = self._claim(woken=True)
-        found = self.huey.store.answer(claim) and self._found(claim)
+        self.huey.store.answer(claim)
+        found = self._found(claim)
         if isinstance(found, Nothing) and self.adoption:
             return self.adoption.orphan() or found
         return found
 
     def _ending(self) -> bool:
-        return self.stop_flag.is_set() or os.path.exists(self.stopping)  # ten times quicker
+        return self.stop_flag.is_set() or self._goes_down()
+
+    def _goes_down(self) -> bool:
+        """Whether `./baton down` is at work; asked around every task, and ten times quicker than by pathlib."""
+        return os.path.exists(self.stopping)
 
     def _claim(self, *, woken: bool = False) -> Claim:
         return Claim(

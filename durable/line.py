@@ -24,14 +24,17 @@ class Line(threading.local):
 
     def ask(self, *words: object) -> Any:
         """The answer. Raises redis.RedisError, of which ResponseError means that the server refused."""
+        try:
+            return self._exchange(words)
+        except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+            return self._again(words, error)
+
+    def _exchange(self, words: tuple[object, ...]) -> Any:
         connection = self._ready()
         try:
             connection.send_packed_command([_packed(words)])
             return connection.read_response()
-        except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-            connection.disconnect()
-            return self._again(words, error)
-        except redis.ResponseError:
+        except redis.ResponseError:  # an answer like any other
             raise
         except BaseException:  # an answer that nobody read must not be the next one's
             connection.disconnect()
@@ -40,16 +43,16 @@ class Line(threading.local):
     def _again(self, words: tuple[object, ...], error: Exception) -> Any:
         """With the pauses that the client was made with; the last error is raised."""
         retry: Any = self._client.get_retry()
+        if retry is None:
+            raise error
         left = [error]
 
         def once() -> Any:
             if left:
                 raise left.pop()
-            connection = self._ready()
-            connection.send_packed_command([_packed(words)])
-            return connection.read_response()
+            return self._exchange(words)
 
-        return retry.call_with_retry(once, lambda _: self._ready().disconnect())
+        return retry.call_with_retry(once, lambda _: None)
 
     def _ready(self) -> Any:
         if self._connection is None or self._process != os.getpid():

@@ -29,7 +29,6 @@ class Library(NamedTuple):
 
     name: str
     text: str
-    functions: tuple[str, ...]
 
     def function(self, name: str) -> str:
         """The name by which the server knows one of them."""
@@ -45,9 +44,8 @@ def library() -> Library:
     parts += [f"do\n{(folder / f'{name}.lua').read_text()}end\n" for name in names]
     text = "".join([*parts, _TOGETHER])
     name = _NAME + hashlib.sha256(text.encode()).hexdigest()[:12]
-    functions = (*names, "together")
-    registered = [_REGISTER.format(name=name, function=function) for function in functions]
-    return Library(name, f"#!lua name={name}\n{text}{''.join(registered)}", functions)
+    registered = [_REGISTER.format(name=name, function=f) for f in (*names, "together")]
+    return Library(name, f"#!lua name={name}\n{text}{''.join(registered)}")
 
 
 _REGISTER = """\

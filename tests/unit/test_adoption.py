@@ -55,6 +55,19 @@ def test_the_run_of_a_former_copy_goes_on_under_a_new_token(
     assert own.take() is None
 
 
+def test_a_try_that_redis_broke_off_leaves_no_stale_lease(
+    store: LeaseStore, tmp_path: Path
+) -> None:
+    run_of(tmp_path, leased(store))
+    own = adoption(tmp_path, store)
+    for _ in range(2):  # the first one's answer was lost with the rest of it
+        own.take_own()
+    found = own.take()
+    assert found is not None
+    assert store.beat([("a", found.token)], LEASE_MS) == ["ok"]
+    assert own.take() is None
+
+
 @pytest.mark.parametrize("why", ["a Python task", "no runner began", "another boot"])
 def test_what_cannot_go_on_is_given_back_uncounted(
     store: LeaseStore, tmp_path: Path, why: str
