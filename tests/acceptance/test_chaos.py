@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,11 +36,11 @@ def folder(short_tmp: Path) -> Iterator[Path]:
     wait_until(lambda: not marked(str(short_tmp)), 10, f"no process of {short_tmp} lives")
 
 
-def played(folder: Path, *words: str) -> str:
+def played(folder: Path, tell: Callable[[str], None], *words: str) -> str:
     """What a run said that broke no promise and left nothing behind."""
     run = start(folder, *words)
     said, _ = run.communicate(timeout=300)
-    print(said)  # with the seed, for whoever has to find out
+    tell(said)  # with the seed, for whoever has to find out
     assert run.returncode == 0, said
     assert re.search(r"^Baton: .*kill consumer [1-9]", said, re.MULTILINE), said
     assert re.search(r"^Baton: .*cancel a waiting task [1-9]", said, re.MULTILINE), said
@@ -49,10 +49,9 @@ def played(folder: Path, *words: str) -> str:
 
 
 def test_a_minute_of_chaos_loses_nothing_where_plain_huey_loses(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, tell: Callable[[str], None]
 ) -> None:
-    with capsys.disabled():  # the seed and the table are for every log of CI, the green ones too
-        said = played(folder, "--seconds", "60", "--baseline", "15")
+    said = played(folder, tell, "--seconds", "60", "--baseline", "15")
     lost = re.search(r"^lost +(\d+) +(\d+)$", said, re.MULTILINE)
     assert lost, said
     assert int(lost[1]) == 0
@@ -61,12 +60,10 @@ def test_a_minute_of_chaos_loses_nothing_where_plain_huey_loses(
 
 @pytest.mark.skipif(not shutil.which("redis-server"), reason="no redis-server on PATH")
 def test_twenty_seconds_on_redis_over_tcp_lose_nothing(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, tell: Callable[[str], None]
 ) -> None:
-    with capsys.disabled():
-        said = played(
-            folder, "--seconds", "20", "--baseline", "0", "--server", "redis-server", "--tcp"
-        )
+    on_redis = ("--server", "redis-server", "--tcp")
+    said = played(folder, tell, "--seconds", "20", "--baseline", "0", *on_redis)
     assert " on redis " in said
     assert ", TCP, " in said
 

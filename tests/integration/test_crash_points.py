@@ -216,16 +216,12 @@ def everywhere(
 
 
 def test_a_consumer_killed_around_any_round_trip_breaks_nothing(
-    valkey: PrivateServer, nursery: Nursery, capsys: pytest.CaptureFixture[str]
+    valkey: PrivateServer, nursery: Nursery, tell: Callable[[str], None]
 ) -> None:
-    said = everywhere(valkey, nursery, BACK, recovery)
-    with capsys.disabled():
-        print(f"\nconsumer: {said}")
+    tell(f"consumer: {everywhere(valkey, nursery, BACK, recovery)}")
 
 
 def test_a_producer_killed_around_any_round_trip_breaks_nothing(
-    valkey: PrivateServer, nursery: Nursery, capsys: pytest.CaptureFixture[str]
+    valkey: PrivateServer, nursery: Nursery, tell: Callable[[str], None]
 ) -> None:
-    said = everywhere(valkey, nursery, PRODUCER, lambda point: PRODUCER)
-    with capsys.disabled():
-        print(f"\nproducer: {said}")
+    tell(f"producer: {everywhere(valkey, nursery, PRODUCER, lambda point: PRODUCER)}")
