@@ -12,6 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 SCRIPTS = ("baton", ".ci/run")
 
+#: Processes that share the tests: many wait more than they compute, and the smallest machine of CI has two cores.
+WORKERS = "2"
+
 
 def check() -> int:
     """Run every check, each even when one before it failed; 0 if all passed, else 1."""
@@ -22,9 +25,9 @@ def check() -> int:
 def test(args: Sequence[str]) -> int:
     """Run `check`, then pytest; 0 if both passed, else 1.
 
-    `--quick` leaves it at tests/unit, and the queue's tests at a fake server. All other arguments go to
-    pytest as they are. The tests run even when a check failed, so that one run tells everything that
-    is wrong.
+    `--quick` leaves it at tests/unit, and the queue's tests at a fake server; `--cov` adds coverage. All
+    other arguments go to pytest as they are. The tests run even when a check failed, so that one run tells
+    everything that is wrong.
     """
     checked = check()
     tested = run(pytest_command(args))
@@ -49,14 +52,16 @@ def shell_checks() -> list[list[str]]:
 
 
 def pytest_command(args: Sequence[str]) -> list[str]:
-    """Return the pytest command for `./baton test ARGS`, with branch coverage of our own code.
+    """Return the pytest command for `./baton test ARGS`.
 
-    Without it for `--quick`: coverage doubles the time, and of a part of the tests it says nothing.
+    The tests are shared out to workers unless ARGS choose among them. `--cov` is left to whoever asks for it:
+    it doubles what Python needs, and sees nothing of the processes that most promises are about.
     """
-    rest = [arg for arg in args if arg != "--quick"]
-    quick = ["tests/unit"]
-    whole = ["--cov", "--cov-report=term", "--servers"]
-    return [sys.executable, "-m", "pytest", *(quick if "--quick" in args else whole), *rest]
+    rest = [arg for arg in args if arg not in ("--quick", "--cov")]
+    chosen = ["tests/unit"] if "--quick" in args else ["--servers"]
+    coverage = ["--cov", "--cov-report=term"] if "--cov" in args else []
+    shared = [] if rest else ["-n", WORKERS, "--dist", "worksteal"]
+    return [sys.executable, "-m", "pytest", *chosen, *coverage, *shared, *rest]
 
 
 def run(command: Sequence[str]) -> bool:
