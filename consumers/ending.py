@@ -36,9 +36,9 @@ class Outcome(StrEnum):
     MAX_BUDGET = "max_budget"
     """`max_budget_usd` was reached."""
     TIMED_OUT = "timed_out"
-    """`max_runtime` was reached."""
+    """`max_runtime` was reached, or `max_tool_runtime` by one of its tools."""
     SILENT = "silent"
-    """No event came for `max_silence`."""
+    """No event came for `max_silence`, and no tool was at work."""
     CANCELLED = "cancelled"
     """A person cancelled it."""
 
@@ -50,6 +50,8 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
     signal: int | None = None
     stopped: str | None = None
     """Our own reason for stopping it, or None when it ended by itself."""
+    tool: str = ""
+    """The tool that was at work for too long, where that was the reason."""
     spawn_error: str | None = None
     """Why it never started; None when it did."""
     spawn_errno: int | None = None

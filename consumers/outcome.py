@@ -34,6 +34,7 @@ _SHORT_OF = frozenset({11, 12, 23, 24, 26, 28, 35})
 _STOPS = {
     "cancelled": Outcome.CANCELLED,
     "timed_out": Outcome.TIMED_OUT,
+    "tool_timed_out": Outcome.TIMED_OUT,
     "silent": Outcome.SILENT,
     "lingering": Outcome.CRASHED,  # it had given a result, but none that says anything
 }

@@ -99,6 +99,7 @@ class Preparation:
             "socket": str(self.settings.run_dir / f"r{lease.token}.sock"),
             "max_runtime_s": float(options.max_runtime),
             "max_silence_s": float(options.max_silence),
+            "max_tool_runtime_s": float(options.max_tool_runtime),
             "deadline_s": RUNNER_DEADLINE_S,
             "ladder_s": LADDER_S,
             "billed": claude.credential(environ, Path(environ.get("HOME", "/"))),

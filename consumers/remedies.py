@@ -40,10 +40,12 @@ def message(outcome: Outcome, summary: Summary, ended: Exit) -> str:
         case Outcome.INTERRUPTED:
             why = _STOPPED.get(ended.stopped or "", ended.stopped)
             return f"The run was stopped because {why}."
+        case Outcome.TIMED_OUT if ended.tool:
+            return f"The run was stopped because its tool {quote(ended.tool)} was at work for `max_tool_runtime`."
         case Outcome.TIMED_OUT:
             return "The run was stopped at its `max_runtime`."
         case Outcome.SILENT:
-            return "The run was stopped because no event came for `max_silence`."
+            return "The run was stopped because no event came for `max_silence`, and no tool was at work."
         case Outcome.MAX_TURNS | Outcome.MAX_BUDGET:
             return f"The run ended at its `{_limit(outcome)}`: {said}"
         case Outcome.UNVERIFIED:
@@ -75,6 +77,8 @@ def remedy(outcome: Outcome, summary: Summary, ended: Exit) -> str:
             return "Nothing to do: Baton goes on when the limit resets (or `./baton unpause`)."
         case Outcome.MAX_TURNS | Outcome.MAX_BUDGET:
             return f"Raise `{_limit(outcome)}`, then `./baton retry ID --resume`."
+        case Outcome.TIMED_OUT if ended.tool:
+            return "Raise `max_tool_runtime` if such a call needs longer."
         case Outcome.TIMED_OUT:
             return "Raise `max_runtime` if the task needs longer."
         case Outcome.SILENT:

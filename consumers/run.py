@@ -82,6 +82,7 @@ def ended(supervision: Supervision, survivors: list[int]) -> dict[str, Any]:
         "exit_code": code if code >= 0 else None,
         "signal": -code if code < 0 else None,
         "stopped": supervision.stopped,
+        "tool": supervision.limits.tool,
         "leftovers": len(supervision.killed),
         "survivors": len(survivors),
         "max_rss_kb": used.ru_maxrss // (1 if processes.LINUX else 1024),  # macOS says bytes
@@ -97,6 +98,7 @@ def failed(error: Exception) -> dict[str, Any]:
         "exit_code": None,
         "signal": None,
         "stopped": None,
+        "tool": "",
         "leftovers": 0,
         "survivors": 0,
         "max_rss_kb": 0,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 NEW_FILE = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+STREAM_FILE = os.O_RDWR | os.O_APPEND | os.O_CREAT  # the runner reads it too
 
 
 def spawn(command: dict[str, Any]) -> tuple[int, int]:
@@ -25,7 +26,7 @@ def spawn(command: dict[str, Any]) -> tuple[int, int]:
     _prctl(PR_SET_CHILD_SUBREAPER, 1)  # orphans of any depth become our children
     files = (
         os.open("prompt.md", os.O_RDONLY),
-        os.open("stream.jsonl", NEW_FILE, 0o600),
+        os.open("stream.jsonl", STREAM_FILE, 0o600),
         os.open("stderr.log", NEW_FILE, 0o600),
     )
     read_end, write_end = os.pipe()

@@ -1,7 +1,7 @@
 """One claude and everything below it, watched until none of it is left.
 
-Holds the limits (deadline, wall clock, silence), the ladder of signals, and the clearing at the
-end. Starting claude and writing down how it ended is the runner's part.
+Holds the deadline, the ladder of signals, and the clearing at the end; the limits of time are those of
+limits.py. Starting claude and writing down how it ended is the runner's part.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from consumers import processes
 from consumers.control import Control
 from consumers.light import signal
+from consumers.limits import Limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +30,11 @@ KILL_EVERY_S = 0.02
 GIVE_UP_S = 30.0
 """Only what SIGKILL cannot end (another user's process, a hung disk) lives that long."""
 
-# Where there is no CLOCK_BOOTTIME (macOS), CLOCK_MONOTONIC counts on through sleep as well.
+READ = 65_536
+"""Bytes of the stream that are in memory at a time."""
+
+# Where there is no CLOCK_BOOTTIME (macOS), CLOCK_MONOTONIC counts on through sleep as well. That is not what
+# time.monotonic reads there.
 BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -52,10 +57,8 @@ class Supervision:
         self._children = True
         self._rung = 0
         self._rung_due = 0.0
-        self._ends = _after(command.get("max_runtime_s"))
-        self._silence_s = command.get("max_silence_s")
-        self._size = 0
-        self._silent_at = _after(self._silence_s)
+        self.limits = Limits(command, time.monotonic())
+        self._position = 0
         self._wake, self._poll = _catch_signals(self), select.poll()
         self._poll.register(self._wake, select.POLLIN)
         self._watched = {self._wake}
@@ -87,10 +90,11 @@ class Supervision:
             self.stopped = reason
 
     def watch(self, claude: int, stream: int) -> None:
-        """Return when claude has ended, by itself or by the ladder; `stream` is its output."""
+        """Return when claude has ended, by itself or by the ladder; `stream` is its output, to be read."""
         self.claude = claude
         while self.status is None:
-            self._check_limits(stream)
+            self._read(stream)
+            self._check_limits()
             self._climb()
             self._wait(self._next_due())
 
@@ -118,16 +122,16 @@ class Supervision:
         self._sweep_marked(until)
         return [process.pid for process in self._left()] if self._any_left() else []
 
-    def _check_limits(self, stream: int) -> None:
-        size, now = os.fstat(stream).st_size, time.monotonic()
-        if size != self._size:
-            self._size, self._silent_at = size, _after(self._silence_s)
+    def _read(self, stream: int) -> None:
+        while data := os.pread(stream, READ, self._position):
+            self._position += len(data)
+            self.limits.heard(data, time.monotonic())
+
+    def _check_limits(self) -> None:
         if boot_s() >= self.deadline:
             self.stop("deadline")
-        elif now >= self._ends:
-            self.stop("timed_out")
-        elif now >= self._silent_at:
-            self.stop("silent")
+        elif self.stopped is None and (reason := self.limits.reached(time.monotonic())):
+            self.stop(reason)
 
     def _climb(self) -> None:
         """SIGINT (claude writes its session and its result), SIGTERM, then SIGKILL."""
@@ -141,7 +145,7 @@ class Supervision:
 
     def _next_due(self) -> float:
         now = time.monotonic()
-        due = self._rung_due - now if self.stopped else min(self._ends, self._silent_at) - now
+        due = (self._rung_due if self.stopped else self.limits.next_at()) - now
         return min(due, self.deadline - boot_s() if not self.stopped else due, LOOK_S)
 
     def _wait(self, at_most_s: float) -> None:
@@ -199,11 +203,6 @@ class Supervision:
         if found := processes.marked(marker):
             self.killed.update(found)
             processes.sweep(lambda: processes.marked(marker), until)
-
-
-def _after(seconds: float | None) -> float:
-    """On CLOCK_MONOTONIC, which stands still in suspend: a laptop's sleep is no timeout."""
-    return time.monotonic() + seconds if seconds else float("inf")
 
 
 def _catch_signals(supervision: Supervision) -> int:

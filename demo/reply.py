@@ -43,6 +43,7 @@ def stream(turn: Turn, model: str, request_bytes: int) -> Iterator[Action]:
             case Use():
                 yield from _tool_events(index, step, turn.number)
                 index += 1
+                index += 1
             case Wait() | Hang() | Cut():
                 yield step
     delta = {"stop_reason": stop_reason(turn), "stop_sequence": None}
@@ -57,7 +58,7 @@ def whole(turn: Turn, model: str, request_bytes: int) -> Json:
         match step:
             case Say(text):
                 content.append({"type": "text", "text": text})
-            case Use(tool, arguments):
+            case Use(tool, arguments, _):
                 content.append(_tool_block(tool, arguments, turn.number))
     return _message(turn, model) | {
         "content": content,
@@ -88,7 +89,7 @@ def _spoken(step: object) -> str:
     match step:
         case Say(text):
             return text
-        case Use(tool, arguments):
+        case Use(tool, arguments, _):
             return tool + json.dumps(arguments)
     return ""
 

@@ -48,10 +48,11 @@ class Say:
 
 @dataclass(frozen=True)
 class Use:
-    """A tool call; it ends the turn, the next step follows the tool's result."""
+    """A tool call. The last of those made at once ends the turn; the next step follows their results."""
 
     tool: str
     input: Mapping[str, object]
+    last: bool = True
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class Script:
         turns: list[list[Step]] = [[]]
         for step in self.steps:
             turns[-1].append(step)
-            if isinstance(step, Use):
+            if isinstance(step, Use) and step.last:
                 turns.append([])
         return [tuple(turn) for turn in turns]
 
@@ -185,10 +186,23 @@ def _steps(keys: Mapping[str, object]) -> tuple[Step, ...]:
     given = keys.get("steps", [])
     if not isinstance(given, Sequence) or isinstance(given, str):
         raise DirectiveError("steps is a list, one object a step")
-    steps = [_step(step, number) for number, step in enumerate(given)]
+    steps = [made for number, step in enumerate(given) for made in _made(step, number)]
     if "text" in keys:
         steps.append(Say(_text(keys["text"], "text")))
     return tuple(steps)
+
+
+def _made(given: object, number: int) -> Sequence[Step]:
+    """The steps that one entry of the list stands for: one, or several calls at once."""
+    if not (isinstance(given, dict) and isinstance(given.get("tools"), list)):
+        return [_step(given, number)]
+    calls = [_step(call, number) for call in given["tools"]]
+    uses = [call for call in calls if isinstance(call, Use)]
+    if len(given) > 1 or not calls or len(uses) < len(calls):
+        raise DirectiveError(
+            f"steps[{number}].tools is a list of {{tool, input}}, and stands alone"
+        )
+    return [replace(use, last=False) for use in uses[:-1]] + uses[-1:]
 
 
 def _step(given: object, number: int) -> Step:
@@ -205,7 +219,7 @@ def _step(given: object, number: int) -> Step:
     obstacle, rest = _obstacle(given)
     if obstacle is None or rest:
         raise DirectiveError(
-            f"{where} is none of {{tool, input}}, {{text}}, {{sleep}}, {{error}}, {{hang}}, {{cut}}"
+            f"{where} is none of {{tool, input}}, {{tools}}, {{text}}, {{sleep}}, {{error}}, {{hang}}, {{cut}}"
         )
     return obstacle
 

@@ -82,6 +82,7 @@ class ClaudeOptions(Struct, frozen=True, kw_only=True):
     env: Variables = ()
     max_runtime: Span = Duration(3600)
     max_silence: Span = Duration(600)
+    max_tool_runtime: Span = Duration(1800)
     retries: Count = 3
     on_crash: Literal["resume", "rerun", "hold"] = "resume"
     on_denied: Literal["fail", "accept"] = "fail"
@@ -89,7 +90,10 @@ class ClaudeOptions(Struct, frozen=True, kw_only=True):
 
 
 OURS = frozenset(
-    ("cwd", "env", "max_runtime", "max_silence", "retries", "on_crash", "on_denied", "result")
+    (
+        *("cwd", "env", "max_runtime", "max_silence", "max_tool_runtime"),
+        *("retries", "on_crash", "on_denied", "result"),
+    )
 )
 CLI_OPTIONS = tuple(name for name in ClaudeOptions.__struct_fields__ if name not in OURS)
 

@@ -19,7 +19,7 @@ import pytest
 from consumers import handle, processes
 from consumers.ending import Exit
 from consumers.handle import Handle, attach, exit_of, launch
-from tests.conftest import wait_until
+from tests.conftest import ROOT, wait_until
 
 pytestmark = pytest.mark.skipif(not processes.LINUX, reason="reads /proc to see what is left")
 
@@ -105,6 +105,7 @@ class Rig:
             "socket": str(self.root / "s"),
             "max_runtime_s": 60.0,
             "max_silence_s": 60.0,
+            "max_tool_runtime_s": 60.0,
             "deadline_s": 60.0,
             "ladder_s": [0.3, 0.3, 0.3],
         }
@@ -418,6 +419,50 @@ def test_silence_is_measured_from_the_last_output(rig: Rig) -> None:
     assert ended.stopped == "silent"
     assert time.monotonic() - begun > 2.0
     assert rig.stream().split() == ["1", "2", "3", "4"]
+
+
+CALL = '{"type":"assistant","message":{"id":"m","content":[{"type":"tool_use","id":"a","name":"Bash"}]}}'
+
+
+def test_a_tool_at_work_is_no_silence_but_has_a_limit_of_its_own(rig: Rig) -> None:
+    script = SH + f"echo '{CALL}'; sleep 1; echo heartbeat; exec sleep 600"
+    begun = time.monotonic()
+    ended = end_of(rig.start(script, max_silence_s=0.5, max_tool_runtime_s=2.5))
+    assert (ended.stopped, ended.tool) == ("tool_timed_out", "Bash")
+    assert time.monotonic() - begun > 2.5
+
+
+ASLEEP = """
+import json, sys
+from consumers import supervision
+run = supervision.Supervision(json.loads(sys.argv[1]))
+awake = supervision.boot_s
+supervision.boot_s = lambda: awake() + 3600
+run._check_limits()
+print(run.stopped)
+"""
+
+
+@pytest.mark.parametrize(("deadline_s", "stopped"), [(15.0, "deadline"), (7200.0, "None")])
+def test_a_sleep_of_the_machine_is_no_timeout_but_ends_the_deadline(
+    rig: Rig, deadline_s: float, stopped: str
+) -> None:
+    command = rig.command("", deadline_s=deadline_s)
+    done = subprocess.run(
+        [sys.executable, "-c", ASLEEP, json.dumps(command)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == stopped
+
+
+def test_the_clock_of_limits_stands_still_while_the_machine_sleeps() -> None:
+    """So say clock_getres(2) and clock_gettime(3) of macOS of these two; no test can put a machine to sleep."""
+    clock = time.get_clock_info("monotonic").implementation
+    expected = "clock_gettime(CLOCK_MONOTONIC)" if processes.LINUX else "mach_absolute_time()"
+    assert clock == expected
 
 
 def test_a_hold_moves_the_deadline(rig: Rig) -> None:

@@ -143,7 +143,8 @@ def test_the_example_is_well_and_says_the_defaults(load: Load) -> None:
     assert len(found.consumers) == 2
     assert found.tasks == ("my_tasks",)
     plain = ClaudeOptions()
-    for name in ("max_runtime", "max_silence", "retries", "on_crash", "on_denied"):
+    limits = ("max_runtime", "max_silence", "max_tool_runtime")
+    for name in (*limits, "retries", "on_crash", "on_denied"):
         assert getattr(found.claude, name) == getattr(plain, name), name
     assert found.claude.setting_sources == plain.setting_sources
     assert found.claude.model == "sonnet"  # the examples were uncommented too

@@ -46,6 +46,10 @@ def directive(keys: dict[str, object], before: str = "", after: str = "") -> str
         ({}, ()),
         ({"text": "hi"}, (Say("hi"),)),
         ({"steps": [BASH, {"text": "done"}]}, (BASH_STEP, Say("done"))),
+        (
+            {"steps": [{"tools": [BASH, BASH]}], "text": "done"},
+            (Use("Bash", {"command": "ls"}, last=False), BASH_STEP, Say("done")),
+        ),
         ({"steps": [{"sleep": 2}], "text": "late"}, (Wait(2.0), Say("late"))),
         ({"steps": [{"error": 401}]}, (Fail(401, "invalid x-api-key"),)),
         ({"steps": [{"hang": "mid", "times": 2}]}, (Hang("mid", 2),)),

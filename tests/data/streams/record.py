@@ -26,6 +26,8 @@ BASH = {"tool": "Bash", "input": {"command": "echo hello from bash", "descriptio
 # Not a command that only reads: those the CLI allows by itself.
 WRITE = {"tool": "Bash", "input": {"command": "touch made", "description": "Make a file"}}
 SLEEP = {"tool": "Bash", "input": {"command": "touch started; sleep 20", "description": "Wait"}}
+QUICK = {"tool": "Bash", "input": {"command": "touch quick", "description": "Be quick"}}
+ASK = {"description": "Ask another", "subagent_type": "general-purpose"}
 WITH_BASH = ("--allowedTools", "Bash")
 CREDIT = (
     "Your credit balance is too low to access the Anthropic API. "
@@ -68,6 +70,12 @@ def tool_running(run: Run) -> bool:
     return (run.folder / "work" / "started").exists()
 
 
+def tool_result(run: Run) -> bool:
+    """Tell whether a tool has given something back."""
+    return bool(run.tool_results())
+
+
+asked = json.dumps({"steps": [SLEEP], "text": "The other is done."})
 SCENES = {
     "success": Scene({"text": "The answer is 42."}, "a text answer"),
     "bash_success": Scene({"steps": [BASH], "text": "Bash said hello."}, "a tool call", WITH_BASH),
@@ -119,6 +127,18 @@ SCENES = {
         {"steps": [BASH, BASH], "text": "Done."},
         "`--max-budget-usd 0.01`",
         (*WITH_BASH, "--max-budget-usd", "0.01"),
+    ),
+    "two_tools": Scene(
+        {"steps": [{"tools": [QUICK, SLEEP]}]},
+        "two tool calls at once; one is over, the other runs",
+        WITH_BASH,
+        until=tool_result,
+    ),
+    "subagent": Scene(
+        {"steps": [{"tool": "Agent", "input": ASK | {"prompt": f"STANDIN: {asked}"}}]},
+        "a subagent whose tool runs",
+        ("--allowedTools", "Bash,Agent,Task"),
+        until=tool_running,
     ),
     "sigint_aborted": Scene(
         {"steps": [SLEEP]},
