@@ -56,6 +56,7 @@ def unpause(args: argparse.Namespace) -> int:
     if reason and reason not in reasons:
         there_is = f"It is closed for: {', '.join(reasons)}." if reasons else "It is open."
         raise CliError(f"The gate is not closed for '{reason}'.", there_is)
-    opened = store.open_gate(reason)
-    print("The gate is open." if opened or not reasons else "The gate was open.")
+    store.open_gate(reason)
+    left = sorted({entry.reason for entry in store.gate()})
+    print(f"The gate is still closed for: {', '.join(left)}." if left else "The gate is open.")
     return 0

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from cli.queue import SHORT
 from cli.terminal import moment, paint
+from durable.records import closed_for
 
 if TYPE_CHECKING:
     from durable.records import GateEntry
 
 REMEDIES = {
     "pause": "./baton unpause",
-    "login": "./baton login",
-    "billing": "see to your credit, then ./baton unpause billing",
+    "login": "./baton login; one task tries now and then, too",
+    "billing": "see to your credit; one task tries now and then, or at once: ./baton unpause billing",
     "budget": "raise budget_usd_per_day in baton.yaml and run ./baton up, or wait for tomorrow",
     "usage limit": "wait; or try at once: ./baton unpause usage limit",
     "claude missing": "npm install -g @anthropic-ai/claude-code, or set claude.command in baton.yaml",
@@ -29,19 +31,17 @@ def sentence(entry: GateEntry) -> str:
     """Return one line about an entry: what it stops, since when, until when, and the remedy."""
     since = f"since {moment(entry.since_ms)}"
     until = f", until {moment(entry.until_ms)}" if entry.until_ms else ""
-    trying = f"; task {entry.probe[:SHORT]} tries whether it is over" if entry.probe else ""
+    in_vain = f"; tried {entry.tries} times in vain" if entry.tries else ""
     why = f": {entry.why}" if entry.why else ""
     closed = paint(f"gate closed for {closed_for(entry.scope)}: {entry.reason}", "red")
-    return f"{closed} ({since}{until}{trying}){why}\n    → {remedy(entry)}"
+    return f"{closed} ({since}{until}{in_vain}{_trying(entry)}){why}\n    → {remedy(entry)}"
 
 
-def closed_for(scope: str) -> str:
-    """Return whom an entry of this scope keeps back."""
-    if scope == "all":
-        return "all tasks"
-    credential = scope.partition(":")[2]
-    paying = f" that pay by {credential}" if credential not in ("", "default") else ""
-    return "Claude tasks" + paying
+def _trying(entry: GateEntry) -> str:
+    if entry.probe:
+        return f"; task {entry.probe[:SHORT]} tries whether it is over"
+    over = entry.until_ms is not None and entry.until_ms < time.time() * 1000
+    return "; the next task tries whether it is over" if over else ""
 
 
 def facts(entry: GateEntry) -> dict[str, Any]:
@@ -54,5 +54,6 @@ def facts(entry: GateEntry) -> dict[str, Any]:
         "by": entry.by,
         "why": entry.why,
         "probe": entry.probe,
+        "tries": entry.tries,
         "remedy": remedy(entry),
     }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from consumers import (
+    closing,
     consequence,
     grip,
     handle,
@@ -28,7 +29,7 @@ from consumers.stream import Summary
 from durable import effects
 from durable.effects import Effects
 from durable.patience import Patience
-from durable.records import Lease
+from durable.records import Lease, Looks
 from durable.store import LeaseStore
 from durable.verdicts import Fail, GiveBack, Leave
 
@@ -227,7 +228,6 @@ class Runs:
             started=running.lease.attempt,
             retries=options.retries,
             on_crash=options.on_crash,
-            now=time.time(),
         )
         if what.gate:
             self._close_gate(what.gate, running.lease, _sentences(end.message, end.remedy))
@@ -235,10 +235,17 @@ class Runs:
             raise what.verdict
 
     def _close_gate(self, gate: consequence.Gate, lease: Lease, why: str) -> None:
-        until = None if gate.until is None else int(gate.until * 1000)
+        until_ms = None if gate.until is None else int(gate.until * 1000)
+        looks = Looks(int(gate.look_s * 1000))
 
         def close() -> None:
-            self.store.close_gate(lease.scope, gate.reason, by=lease.id, why=why, until_ms=until)
+            closing.close(
+                *(self.store, lease.scope, gate.reason),
+                by=lease.id,
+                why=why,
+                until_ms=until_ms,
+                looks=looks,
+            )
 
         _insist(close, self.stopping, self.heartbeat.redis)
 

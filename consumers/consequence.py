@@ -11,8 +11,10 @@ from durable.verdicts import Fail, GiveBack, Hold, Retry
 #: Pauses before a counted attempt is repeated, s; the last one repeats.
 RETRY_PAUSES_S = (10.0, 60.0, 300.0, 900.0)
 OVERLOAD_PAUSES_S = (15.0, 30.0, 60.0, 120.0, 300.0)
-#: A limit that names no time of its end is looked at again after this, s.
+#: How long after a closing one task tries whether it is over, s; doubled after each that fails, up to an hour.
 UNKNOWN_RESET_S = 900.0
+LOGIN_LOOK_S = 300.0
+#: The same for a limit that claims to be over already, or that the probe after its end has met again.
 SOONEST_PROBE_S = 30.0
 
 _FINAL = {
@@ -27,10 +29,11 @@ _GATES = {Outcome.AUTH: "login", Outcome.BILLING: "billing", Outcome.USAGE_LIMIT
 
 
 class Gate(NamedTuple):
-    """An entry to close a credential's gate with; `until` in unix seconds, None for a person."""
+    """An entry to close a credential's gate with; `until` in unix seconds, None where nobody says a time."""
 
     reason: str
     until: float | None
+    look_s: float
 
 
 class Consequence(NamedTuple):
@@ -41,7 +44,7 @@ class Consequence(NamedTuple):
 
 
 def follows(
-    end: Conclusion, *, counted: int, started: int, retries: int, on_crash: str, now: float
+    end: Conclusion, *, counted: int, started: int, retries: int, on_crash: str
 ) -> Consequence:
     """The consequence of an outcome for a task with `counted` failed attempts among `started` ones."""
     name, message = end.outcome.value, end.message
@@ -50,8 +53,7 @@ def follows(
     if end.outcome in _FINAL:
         return Consequence(Fail(name, message, end.remedy, session_id=end.session_id))
     if end.outcome in _GATES:
-        until = _limit_ends(end, now) if end.outcome is Outcome.USAGE_LIMIT else None
-        return Consequence(GiveBack(name, message), Gate(_GATES[end.outcome], until))
+        return Consequence(GiveBack(name, message), _gate(end))
     if end.outcome is Outcome.OVERLOADED:
         return Consequence(
             GiveBack(name, message, _pause(OVERLOAD_PAUSES_S, started - counted - 1))
@@ -61,9 +63,11 @@ def follows(
     return Consequence(GiveBack(name, message))
 
 
-def _limit_ends(end: Conclusion, now: float) -> float:
-    """When the next probe may go; a limit that says it is over already gets no probe after another."""
-    return max(end.reset_at or now + UNKNOWN_RESET_S, now + SOONEST_PROBE_S)
+def _gate(end: Conclusion) -> Gate:
+    if end.outcome is not Outcome.USAGE_LIMIT:
+        return Gate(_GATES[end.outcome], None, LOGIN_LOOK_S)
+    look_s = UNKNOWN_RESET_S if end.reset_at is None else SOONEST_PROBE_S
+    return Gate(_GATES[end.outcome], end.reset_at, look_s)
 
 
 def _again(end: Conclusion, counted: int, retries: int, on_crash: str) -> BaseException:

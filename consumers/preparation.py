@@ -10,9 +10,9 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consumers import claude, handle, resumption
+from consumers import claude, closing, handle, resumption
 from consumers import folder as folders
-from durable.records import Lease
+from durable.records import Lease, Looks
 from durable.store import LeaseStore
 from durable.verdicts import Fail, GiveBack
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MISSING_RECHECK_S = 60.0
+#: One task looks so often whether claude is there by now.
+_MISSING_RECHECK_MS = 60_000
 #: After a disk was full or a limit of the system was reached, s.
 _UNPREPARED_S = 30.0
 #: What `on_crash` decides about.
@@ -88,7 +89,7 @@ class Preparation:
         denied = [self.settings.base / ".env", self.settings.root / ".env", self.settings.var]
         return {
             "argv": claude.argv(
-                self._claude(), options, session, resume=resume, denied_paths=denied
+                self._claude(lease), options, session, resume=resume, denied_paths=denied
             ),
             "env": environ,
             "cwd": str(cwd),
@@ -105,13 +106,15 @@ class Preparation:
             "billed": claude.credential(environ, Path(environ.get("HOME", "/"))),
         }
 
-    def _claude(self) -> str:
+    def _claude(self, lease: Lease) -> str:
         found = claude.locate(self.settings)
         if isinstance(found, claude.Found):
             return str(found.path)
-        until = int((time.time() + _MISSING_RECHECK_S) * 1000)
-        self.store.close_gate(
-            "claude", "claude missing", by="consumer", why=found.remedy, until_ms=until
+        closing.close(
+            *(self.store, lease.scope, "claude missing"),
+            by=lease.id,
+            why=found.remedy,
+            looks=Looks(_MISSING_RECHECK_MS, _MISSING_RECHECK_MS),
         )
         raise GiveBack("interrupted", found.remedy)
 

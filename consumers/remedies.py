@@ -72,9 +72,12 @@ def remedy(outcome: Outcome, summary: Summary, ended: Exit) -> str:
         case Outcome.AUTH:
             return _LOGIN
         case Outcome.BILLING:
-            return "Add credit or raise the spending limit of the account, then `./baton unpause`."
+            return (
+                "Add credit or raise the spending limit of the account; one task tries now and then"
+                " (or at once: `./baton unpause billing`)."
+            )
         case Outcome.USAGE_LIMIT:
-            return "Nothing to do: Baton goes on when the limit resets (or `./baton unpause`)."
+            return "Nothing to do: Baton goes on when the limit resets (or at once: `./baton unpause usage limit`)."
         case Outcome.MAX_TURNS | Outcome.MAX_BUDGET:
             return f"Raise `{_limit(outcome)}`, then `./baton retry ID --resume`."
         case Outcome.TIMED_OUT if ended.tool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from consumers import closing
 from consumers.stream import Summary
 from durable.records import Budget
 from durable.store import LeaseStore
@@ -29,7 +30,7 @@ def close_gate(store: LeaseStore, budget: Budget) -> None:
         "is less than the next task may cost (max_budget_usd); it opens at midnight UTC. Raise "
         "budget_usd_per_day in baton.yaml and run ./baton up, then ./baton unpause budget"
     )
-    store.close_gate("claude", "budget", by="consumer", why=why, until_ms=midnight_ms)
+    closing.close(store, "claude", "budget", by="consumer", why=why, until_ms=midnight_ms)
 
 
 def price(summary: Summary, most_usd: float | None) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -234,3 +235,27 @@ class GateEntry(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     why: str
     probe: str = ""  # the id of the task that tries whether it is over
+    tries: int = 0  # how many have tried in vain
+
+
+class Closing(NamedTuple):
+    """What closing the gate has come to: `is_new` only for the one who did it, for one alert."""
+
+    is_new: bool
+    until_ms: int | None
+
+
+class Looks(NamedTuple):
+    """How long after the closing one task may try, ms. The pause doubles with each that tried in vain."""
+
+    first_ms: int
+    most_ms: int = 3_600_000
+
+
+def closed_for(scope: str) -> str:
+    """In words, whom an entry of this scope keeps back."""
+    if scope == "all":
+        return "all tasks"
+    credential = scope.partition(":")[2]
+    paying = f" that pay by {credential}" if credential not in ("", "default") else ""
+    return "Claude tasks" + paying

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,9 +13,11 @@ from durable.records import (
     Budget,
     Chord,
     Claim,
+    Closing,
     Cursor,
     Holding,
     Lease,
+    Looks,
     Nothing,
     State,
     Submission,
@@ -277,12 +280,26 @@ class LeaseStore(Views):
     # -- the gate
 
     def close_gate(
-        self, scope: str, reason: str, *, by: str, why: str, until_ms: int | None = None
-    ) -> None:
-        """Close the gate for a scope (see GateEntry); `until_ms` None means until a person opens it."""
-        info = {"since_ms": self.now_ms(), "until_ms": until_ms, "by": by, "why": why}
+        self,
+        scope: str,
+        reason: str,
+        *,
+        by: str,
+        why: str,
+        until_ms: int | None = None,
+        looks: Looks | None = None,
+    ) -> Closing:
+        """Close the gate for a scope (see GateEntry) until a time, or until one task may look, or for a person.
+
+        `by` is the id of the task that met the reason. With `looks` what was closed stays so until a probe
+        succeeds, and the times have a little jitter.
+        """
         until = "" if until_ms is None else until_ms
-        self._run("gate", "close", scope, reason, until, json.dumps(info))
+        pauses = ("", "") if looks is None else looks
+        info = json.dumps({"by": by, "why": why})
+        chance = random.random()
+        answer = self._run("gate", "close", scope, reason, until, *pauses, chance, by, info)
+        return Closing(bool(answer[0]), int(answer[1]) if answer[1] else None)
 
     def open_gate(self, reason: str = "", scope: str = "") -> int:
         """Remove entries of this reason and scope ("" is any); how many there were."""

@@ -125,16 +125,26 @@ class Views(Scripts):
     def gate(self) -> list[GateEntry]:
         """Why the gate is closed; empty when it is open."""
         pipe = self.client.pipeline(transaction=False)
-        pipe.hgetall(self._key("gate:info"))
-        pipe.hgetall(self._key("probes"))
-        entries, probes = pipe.execute()
+        pipe.zrange(self._key("gate"), 0, -1, withscores=True)
+        for name in ("gate:info", "gate:since", "gate:tries", "probes"):
+            pipe.hgetall(self._key(name))
+        entries, infos, since, tries, probes = pipe.execute()
         now = self.now_ms()
         found = []
-        for member, info in entries.items():
+        for member, until in entries:
             scope, _, reason = member.decode().partition("|")
-            probe = probes.get(scope.encode(), b"").decode()
-            entry = GateEntry(scope=scope, reason=reason, probe=probe, **json.loads(info))
-            if entry.until_ms is None or entry.until_ms > now or scope.startswith("claude:"):
+            if until > now or scope.startswith("claude:"):
+                told = json.loads(infos.get(member, b"{}"))
+                entry = GateEntry(
+                    scope=scope,
+                    reason=reason,
+                    since_ms=int(since.get(member, now)),
+                    until_ms=None if until == float("inf") else int(until),
+                    by=told.get("by", ""),
+                    why=told.get("why", ""),
+                    probe=probes.get(scope.encode(), b"").decode(),
+                    tries=int(tries.get(member, 0)),
+                )
                 found.append(entry)
         return sorted(found, key=lambda e: e.since_ms)
 

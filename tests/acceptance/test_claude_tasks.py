@@ -1,7 +1,6 @@
 """Claude tasks through a real queue, a real consumer and the real CLI; only the API is a stand-in."""
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,22 +113,6 @@ def test_a_denied_tool_fails_and_says_which_line_would_allow_it(site: ClaudeSite
     )
     assert "allowed_tools" in shown
     assert "Bash(" in shown
-
-
-def test_a_lost_login_closes_the_gate_and_counts_nothing(site: ClaudeSite) -> None:
-    task_id = site.submit(script(error=401))
-    wait_until(lambda: site.store.gate(), 40, "the gate closes")
-    entry = site.store.gate()[0]
-    assert (entry.scope, entry.reason, entry.until_ms) == ("claude:default", "login", None)
-    assert "login" in entry.why
-    record = site.wait_for(task_id, State.QUEUED)
-    assert record.counted == 0
-    other = site.submit(script(say("another")))
-    time.sleep(1)  # nothing may happen now; there is no event to wait for
-    assert site.store.record(other).state is State.QUEUED  # type: ignore[union-attr]
-    site.store.cancel(task_id)
-    site.store.open_gate("login")
-    assert site.finish(other).state is State.SUCCEEDED
 
 
 def test_a_usage_limit_closes_the_gate_until_its_reset(

@@ -148,8 +148,24 @@ def test_a_pause_stops_all_and_says_who_and_why(site: Site) -> None:
 def test_one_reason_is_opened_without_the_others(site: Site) -> None:
     site.store.close_gate("claude", "usage limit", by="t", why="spent", until_ms=None)
     baton(site, "pause")
-    baton(site, "unpause", "usage", "limit")
+    assert "still closed for: pause" in baton(site, "unpause", "usage", "limit")
     assert [e["reason"] for e in facts(site, "status")["gate"]] == ["pause"]
+
+
+def test_a_closed_gate_stands_at_the_top_of_status(site: Site) -> None:
+    site.store.submit([Submission(id="abc123", body=b"{}", kind="claude")])
+    baton(site, "pause", "moving")
+    title, first, *_ = baton(site, "status").splitlines()
+    assert title.startswith(site.settings.instance)
+    assert first.startswith("gate closed for all tasks: pause")
+
+
+def test_status_says_that_a_limit_is_over_and_how_often_it_was_tried(site: Site) -> None:
+    past = site.store.now_ms() - 1
+    site.store.close_gate("claude:default", "login", by="t", why="", until_ms=past)
+    site.store.client.hset(site.store.prefix + "gate:tries", "claude:default|login", 2)
+    said = baton(site, "status")
+    assert "tried 2 times in vain; the next task tries whether it is over" in said
 
 
 def test_status_says_who_tries_whether_a_limit_is_over(site: Site) -> None:

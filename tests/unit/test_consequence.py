@@ -12,7 +12,7 @@ NOW = 1_000_000.0
 def after(outcome: Outcome, **more: object) -> Consequence:
     end = Conclusion(outcome=outcome, message="what happened", remedy="what to do")
     facts: dict[str, object] = {"counted": 0, "started": 1, "retries": 3, "on_crash": "resume"}
-    return follows(end, **(facts | more), now=NOW)  # type: ignore[arg-type]  # a table of any facts
+    return follows(end, **(facts | more))  # type: ignore[arg-type]  # a table of any facts
 
 
 def test_a_success_raises_nothing_and_closes_nothing() -> None:
@@ -51,22 +51,20 @@ def test_a_failed_attempt_counts_and_is_repeated_until_its_retries_are_over(
 @pytest.mark.parametrize(
     ("outcome", "reason"), [(Outcome.AUTH, "login"), (Outcome.BILLING, "billing")]
 )
-def test_a_lost_login_or_credit_closes_the_gate_until_a_person_opens_it(
+def test_a_lost_login_or_credit_closes_the_gate_and_is_looked_at_now_and_then(
     outcome: Outcome, reason: str
 ) -> None:
     found = after(outcome)
     assert isinstance(found.verdict, GiveBack)
-    assert found.gate == (reason, None)
+    assert found.gate == (reason, None, 300)
 
 
 def test_a_usage_limit_closes_the_gate_until_its_reset_or_for_a_while() -> None:
     end = Conclusion(outcome=Outcome.USAGE_LIMIT, message="spent", reset_at=NOW + 3600)
-    facts = {"counted": 0, "started": 1, "retries": 3, "on_crash": "resume", "now": NOW}
+    facts = {"counted": 0, "started": 1, "retries": 3, "on_crash": "resume"}
     found = follows(end, **facts)  # type: ignore[arg-type]  # a table of any facts
-    assert found.gate == ("usage limit", NOW + 3600)
-    unknown = after(Outcome.USAGE_LIMIT).gate
-    assert unknown is not None
-    assert unknown.until == NOW + 900
+    assert found.gate == ("usage limit", NOW + 3600, 30)
+    assert after(Outcome.USAGE_LIMIT).gate == ("usage limit", None, 900)
 
 
 def test_pauses_grow_and_jitter_within_a_fifth() -> None:

@@ -6,7 +6,7 @@ function q.scope_of(kind) return kind == 'claude' and 'claude:default' or kind e
 
 function q.open_entry(entry)
   call('ZREM', P .. 'gate', entry)
-  call('HDEL', P .. 'gate:info', entry)
+  for _, key in ipairs({ 'gate:info', 'gate:since', 'gate:tries' }) do call('HDEL', P .. key, entry) end
   q.note('gate opened', '', entry)
 end
 

@@ -1,0 +1,36 @@
+"""Closing the gate, with one alert for each time that it closes."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+from durable.records import Looks, closed_for
+from durable.store import LeaseStore
+
+log = logging.getLogger(__name__)
+
+
+def close(
+    store: LeaseStore,
+    scope: str,
+    reason: str,
+    *,
+    by: str,
+    why: str,
+    until_ms: int | None = None,
+    looks: Looks | None = None,
+) -> None:
+    """As LeaseStore.close_gate; whoever closes it says so in one line. Raises redis.RedisError."""
+    done = store.close_gate(scope, reason, by=by, why=why, until_ms=until_ms, looks=looks)
+    if done.is_new:
+        log.error("%s", sentence(scope, reason, why, done.until_ms, tries=looks is not None))
+
+
+def sentence(scope: str, reason: str, why: str, until_ms: int | None, *, tries: bool) -> str:
+    """What a person must know of a closing: for whom, why, until when, what to do. `tries`: one task tries then."""
+    until = "a person opens it"
+    if until_ms is not None:
+        until = f"{datetime.fromtimestamp(until_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+        until += ", when one task tries" if tries else ""
+    return f"the gate is closed for {closed_for(scope)} ({reason}) until {until}: {why}"
