@@ -22,6 +22,7 @@ from typing import Any
 
 from demo import conversation, reply
 from demo.conversation import Turn
+from demo.quota import Quota
 from demo.script import Cut, Fail, Hang, Obstacle, Say, Script, Step, Wait
 
 HOST = "127.0.0.1"
@@ -40,10 +41,10 @@ class StandIn(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, log: Path | None) -> None:
+    def __init__(self, port: int, log: Path | None, quota: Quota | None = None) -> None:
         """Listen on `port` of loopback (0: a free one); raises OSError when it is in use."""
         super().__init__((HOST, port), Handler)
-        self._log = log
+        self._log, self.quota = log, quota
         self._met: Counter[tuple[str, int]] = Counter()
         self._lock = threading.Lock()
 
@@ -116,7 +117,7 @@ class Handler(BaseHTTPRequestHandler):
             self._fail(Fail(400, f"stand-in: {error}"), body, None)
             return
         prompt = conversation.prompt(body)
-        plan = self._refusal(body) or planned(turn, prompt, self.server.meets)
+        plan = self._refusal(body) or self._spent(body) or planned(turn, prompt, self.server.meets)
         match plan:
             case Fail():
                 self._fail(plan, body, turn)
@@ -134,6 +135,10 @@ class Handler(BaseHTTPRequestHandler):
             return Fail(401, "x-api-key header is required")
         model = str(body.get("model"))
         return None if model.startswith("claude-") else Fail(404, f"model: {model}")
+
+    def _spent(self, body: dict[str, Any]) -> Fail | None:
+        quota = self.server.quota
+        return quota.refusal(time.time()) if quota and side_turn(body) is None else None
 
     def _fail(self, fail: Fail, body: dict[str, Any], turn: Turn | None) -> None:
         self._note("message", fail.status, body, turn)

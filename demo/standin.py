@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from demo import quota
 from demo.server import HOST, StandIn
 
 EXIT_IN_USE = 1
@@ -30,6 +31,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 picks a free one")
     parser.add_argument("--announce", type=Path, help="file that gets the port once it listens")
     parser.add_argument("--log", type=Path, help="file that gets one JSON line per request")
+    parser.add_argument(
+        "--quota",
+        type=quota.parse,
+        metavar="REQUESTS:SECONDS",
+        help="after so many requests a subscription's limit is reached, for so long",
+    )
     return parser.parse_args()
 
 
@@ -39,7 +46,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     try:
-        server = StandIn(given.port, given.log)
+        server = StandIn(given.port, given.log, given.quota)
     except OSError as error:
         print(
             f"The stand-in cannot listen on {HOST}:{given.port}: {error.strerror}. "

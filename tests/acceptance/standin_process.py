@@ -39,11 +39,11 @@ class StandInProcess:
 
 
 @contextmanager
-def standin() -> Iterator[StandInProcess]:
-    """Run a stand-in on a free port of loopback; it is gone at the end."""
+def standin(*args: str) -> Iterator[StandInProcess]:
+    """Run a stand-in on a free port of loopback, with more of its arguments; it is gone at the end."""
     with tempfile.TemporaryDirectory(prefix="baton-standin-") as name:
         folder = Path(name)
-        process = subprocess.Popen(_command(folder), cwd=folder, env=_environment())
+        process = subprocess.Popen([*_command(folder), *args], cwd=folder, env=_environment())
         try:
             port = _announced(folder / "announce.json", process)
             yield StandInProcess(process, port, folder / "requests.jsonl")
