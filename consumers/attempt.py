@@ -185,11 +185,12 @@ class Runs:
     def _open_gate(self, lease: Lease) -> bool:
         """The probe has heard from the API; whether that is written down."""
         try:
-            self.store.alive(lease)
+            opened = self.store.alive(lease)
         except redis.RedisError as error:
             log.warning("task %s: the gate could not be opened yet (%s)", lease.id, error)
             return False
-        log.info("task %s: Claude answers again; the gate is open", lease.id)
+        if opened:
+            log.info("task %s: Claude answers again; its credential's gate is open", lease.id)
         return True
 
     def _goes_down(self) -> bool:

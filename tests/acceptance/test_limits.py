@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,9 @@ def submit_many(site: ClaudeSite, count: int) -> list[str]:
     return site.python(f"from tasks import claude\n{lines}").split()
 
 
-def test_thirty_tasks_meet_a_limit_and_lose_no_attempt(short_tmp: Path) -> None:
+def test_thirty_tasks_meet_a_limit_and_lose_no_attempt(
+    short_tmp: Path, tell: Callable[[str], None]
+) -> None:
     with (
         standin("--quota", f"5:{RESET_S}") as api,
         site_of(short_tmp, api, CONSUMERS, LOGIN) as site,
@@ -86,7 +88,7 @@ def test_thirty_tasks_meet_a_limit_and_lose_no_attempt(short_tmp: Path) -> None:
         assert 1 <= len(refused) <= CONSUMERS  # those that were at work when it struck
         assert sum(record.attempt for record in records) == TASKS + len(refused)
         assert len(alerts(site)) == 1
-        print(f"{TASKS} tasks, {len(refused)} refused, 1 probe, 0 attempts counted")
+        tell(f"{TASKS} tasks met a limit: {len(refused)} refused, 1 probe, 0 attempts counted")
 
 
 def test_a_probe_that_is_killed_with_its_runner_leaves_the_right_to_another(
@@ -119,7 +121,7 @@ def test_a_probe_that_is_killed_with_its_runner_leaves_the_right_to_another(
 
 @pytest.mark.parametrize("credential", [API_KEY, LOGIN], ids=["api_key", "login"])
 def test_a_refused_login_is_seen_within_seconds_and_tried_until_it_works(
-    short_tmp: Path, credential: str
+    short_tmp: Path, credential: str, tell: Callable[[str], None]
 ) -> None:
     with standin() as api, site_of(short_tmp, api, 1, credential) as site:
         store = site.store
@@ -147,7 +149,7 @@ def test_a_refused_login_is_seen_within_seconds_and_tried_until_it_works(
         _over(site)
         assert site.finish(other).state is State.SUCCEEDED
         assert store.gate() == []
-        print(f"401 until the gate was closed: {seconds:.1f} s")
+        tell(f"{credential}: {seconds:.1f} s from the first 401 until the gate was closed")
 
 
 def _over(site: ClaudeSite) -> None:
