@@ -102,7 +102,7 @@ def test_a_probe_that_is_killed_with_its_runner_leaves_the_right_to_another(
         store.client.zadd(store.prefix + "gate", {f"{USUAL}|usage limit": 1})
         consume(site, 2)
         wait_until(lambda: api.requests(), 60, "the probe asks")
-        others = submit_many(site, 3)
+        others = submit_many(site, 2)
         assert store.gate()[0].probe == probe_id
         record = store.record(probe_id)
         assert record is not None

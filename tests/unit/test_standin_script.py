@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from demo import conversation, reply, script
+from demo import conversation, quota, reply, script
 from demo.conversation import next_turn, path_to_read
 from demo.script import Cut, DirectiveError, Fail, Hang, Limits, Obstacle, Say, Script, Use, Wait
 from demo.server import planned, side_turn
@@ -352,3 +352,15 @@ def test_the_clis_own_small_questions_get_a_small_answer() -> None:
 
     assert side_turn(quota) is not None
     assert side_turn(body("Say hello.")) is None
+
+
+def test_a_quota_refuses_everybody_until_its_reset_and_nobody_after_it() -> None:
+    limit = quota.parse("2:10")
+    assert [limit.refusal(100.5) for _ in range(2)] == [None, None]
+    refusals = [limit.refusal(now_s) for now_s in (101.2, 111.9)]
+    for refusal in refusals:
+        assert refusal is not None
+        assert refusal.status == 429
+        assert refusal.headers["anthropic-ratelimit-unified-reset"] == "112"
+        assert refusal.headers["anthropic-ratelimit-unified-status"] == "rejected"
+    assert limit.refusal(112.0) is None
