@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 REMEDIES = {
     "pause": "./baton unpause",
-    "login": "./baton login; one task tries now and then, too",
+    "login": "./baton login; after another change ./baton unpause login (one task tries now and then)",
     "billing": "see to your credit; one task tries now and then, or at once: ./baton unpause billing",
     "budget": "raise budget_usd_per_day in baton.yaml and run ./baton up, or wait for tomorrow",
     "usage limit": "wait; or try at once: ./baton unpause usage limit",

@@ -267,6 +267,13 @@ def test_a_remedy_says_what_to_do(name: str, words: list[str]) -> None:
         assert word in end.remedy
 
 
+def test_a_tool_that_was_at_work_for_too_long_is_named() -> None:
+    end = conclude(folded(), stopped("tool_timed_out", tool="Bash"), NOW)
+    assert end.outcome is Outcome.TIMED_OUT
+    assert "its tool Bash was at work" in end.message
+    assert "`max_tool_runtime`" in end.remedy
+
+
 def test_the_conclusion_carries_what_the_result_says() -> None:
     end = conclude(recorded("structured"), CLEAN, NOW)
     assert end.structured == {"answer": 42}
