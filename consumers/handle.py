@@ -220,9 +220,7 @@ def _bury(folder: Path) -> Exit:
             return ended
         command = json.loads((folder / "command.json").read_bytes())
         until = time.monotonic() + SWEEP_WITHIN_S
-        killed = processes.sweep(
-            lambda: processes.marked(command["marker"]), until, processes.THOROUGH_LOOKS
-        )
+        killed = processes.sweep_attempt(command["marker"], until, processes.THOROUGH_LOOKS)
         left = processes.marked(command["marker"])
         if locked:
             shutil.rmtree(command["tmpdir"], ignore_errors=True)

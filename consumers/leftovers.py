@@ -39,4 +39,4 @@ def end_runs(var: Path, task_id: str) -> int:
         if live is not None:
             live.stop(live.token, "lost")
             live.wait(LADDER_S)
-    return processes.sweep(lambda: processes.marked(task_id), time.monotonic() + LADDER_S)
+    return processes.sweep_attempt(task_id, time.monotonic() + LADDER_S)

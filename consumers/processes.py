@@ -11,6 +11,8 @@ import os
 import sys
 import time
 
+from consumers.light import signal
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,10 +32,11 @@ LONGEST_PAUSE_S = 0.05
 class Process:
     """One row of the process table."""
 
-    __slots__ = ("group", "parent", "pid", "state")
+    __slots__ = ("group", "parent", "pid", "session", "state")
 
-    def __init__(self, pid: int, parent: int, group: int, state: str) -> None:
-        self.pid, self.parent, self.group, self.state = pid, parent, group, state
+    def __init__(self, pid: int, parent: int, group: int, session: int, state: str) -> None:
+        self.pid, self.parent, self.state = pid, parent, state
+        self.group, self.session = group, session
 
     @property
     def dead(self) -> bool:
@@ -67,13 +70,7 @@ def alive(pid: int, started: str) -> bool:
 
 def descendants(pid: int) -> list[Process]:
     """Every process below `pid`, parents before their children; zombies (`dead`) too."""
-    children: dict[int, list[Process]] = {}
-    for process in _table():
-        children.setdefault(process.parent, []).append(process)
-    found = list(children.get(pid, ()))
-    for process in found:  # the list grows while it is walked: breadth first
-        found.extend(children.get(process.pid, ()))
-    return found
+    return _below({pid}, _table())
 
 
 def marked(marker: str) -> list[int]:
@@ -86,6 +83,36 @@ def marked(marker: str) -> list[int]:
     wanted += b"\0" if "/" in marker else b"/"
     find = _marked_by_proc if LINUX else _marked_by_ps
     return [pid for pid in find(wanted) if pid != os.getpid()]
+
+
+def unmarked_kin(pids: Iterable[int]) -> list[int]:
+    """What wiped its environment, but lives below one of these marked processes or in a session of theirs.
+
+    A session that was begun inside an attempt holds nothing else. One whose leader lives and is not
+    marked was begun elsewhere: a person runs an attempt again by hand, say.
+    """
+    table, marked_ones = _table(), set(pids)
+    strangers = {row.pid for row in table if not row.dead} - marked_ones
+    sessions = {row.session for row in table if row.pid in marked_ones} - strangers
+    kin = _below(marked_ones, table) + [row for row in table if row.session in sessions]
+    return list({row.pid: row for row in kin if not row.dead and row.pid not in marked_ones})
+
+
+def sweep_attempt(marker: str, deadline: float, looks: int = LOOKS) -> int:
+    """SIGKILL what carries the marker, and the kin of it that does not; how many were killed.
+
+    The kin first, and while those that carry the marker stand still: once they are dead, nothing
+    tells any more whose children theirs were. Otherwise like sweep.
+    """
+
+    def kin() -> list[int]:
+        carriers = marked(marker)
+        for pid in carriers:
+            send(pid, signal.SIGSTOP)
+        return unmarked_kin(carriers)
+
+    killed = sweep(kin, deadline)
+    return killed + sweep(lambda: marked(marker), deadline, looks)
 
 
 def sweep(find: Callable[[], Iterable[int]], deadline: float, looks: int = LOOKS) -> int:
@@ -141,6 +168,16 @@ def send(pid: int, number: int) -> bool:
     return True
 
 
+def _below(roots: set[int], table: list[Process]) -> list[Process]:
+    children: dict[int, list[Process]] = {}
+    for process in table:
+        children.setdefault(process.parent, []).append(process)
+    found = [child for pid in roots for child in children.get(pid, ())]
+    for process in found:  # the list grows while it is walked: breadth first
+        found.extend(children.get(process.pid, ()))
+    return found
+
+
 def _table() -> list[Process]:
     return _table_of_proc() if LINUX else _table_of_ps()
 
@@ -162,7 +199,7 @@ def _stat(pid: int) -> list[str] | None:
 
 def _table_of_proc() -> list[Process]:
     rows = ((pid, _stat(pid)) for pid in _pids())
-    return [Process(pid, int(row[1]), int(row[2]), row[0]) for pid, row in rows if row]
+    return [Process(pid, int(row[1]), int(row[2]), int(row[3]), row[0]) for pid, row in rows if row]
 
 
 def _marked_by_proc(wanted: bytes) -> list[int]:
@@ -182,7 +219,8 @@ def _table_of_ps() -> list[Process]:
     rows = []
     for line in _output("ps", "-axo", "pid=,ppid=,pgid=,stat=").splitlines():
         pid, parent, group, state = line.split()[:4]
-        rows.append(Process(int(pid), int(parent), int(group), state[0]))
+        # ps names no session's number there; a group is a part of one.
+        rows.append(Process(int(pid), int(parent), int(group), int(group), state[0]))
     return rows
 
 
