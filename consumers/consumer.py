@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 from huey.consumer import Consumer, Worker
 
-from consumers import spending
+from consumers import lost_runs, spending
 from consumers.adoption import Adoption
 from consumers.heartbeat import Heartbeat
 from consumers.housekeeper import Housekeeper
@@ -275,6 +275,7 @@ def run(settings: Settings, name: str, ready: Callable[[], None]) -> int:
     adoption = Adoption(settings, tasks.huey.store, owner)
     consumer = LeaseConsumer(tasks.huey, heartbeat, settings, name, adoption)
     tasks.claude.bind(Runs(settings, tasks.huey.store, heartbeat, consumer.stop_flag).attempt)
+    lost_runs.bury(settings.var)
     try:
         begin = partial(_begin, settings, tasks.huey.store, adoption)
         _when_redis_answers(begin, adoption.hold_on)

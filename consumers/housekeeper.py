@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 from huey.consumer import BaseProcess
 
+from consumers import lost_runs
 from consumers.times import GRACE_MS, REAP_S
 from durable.queue import BatonHuey
 from durable.store import LeaseStore
@@ -38,6 +39,7 @@ class Housekeeper(BaseProcess):
 
     def loop(self, now: Any = None) -> None:
         """One look, then five seconds with jitter."""
+        lost_runs.bury(self.settings.var)  # which needs no Redis
         store = self.huey.store
         try:
             for task_id, what in store.reap(GRACE_MS):

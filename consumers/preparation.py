@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consumers import claude, closing, handle, resumption
+from consumers import claude, closing, handle, lost_runs, resumption
 from consumers import folder as folders
 from durable.records import Lease, Looks
 from durable.store import LeaseStore
@@ -122,6 +122,7 @@ class Preparation:
 def launch(plan: Plan) -> handle.Handle:
     """Start the runner. Raises GiveBack: a full disk is nobody's failed attempt."""
     try:
+        lost_runs.note(plan.folder, plan.lease.token)
         return handle.launch(plan.folder, plan.command, plan.prompt)
     except OSError as error:
         message = f"the attempt could not be prepared in {plan.folder}: {error.strerror or error}"
