@@ -39,6 +39,7 @@ def down(args: argparse.Namespace) -> int:
         if args.drain:
             _drain(settings)
         stopped = [name for stage in STOP_ORDER for name in _stop(settings, pm2, owned, stage)]
+        _end_runs(settings)
         # Gone at the end, or `pm2 start ecosystem.config.js` would start consumers that claim
         # nothing.
         (settings.var / "stopping").unlink(missing_ok=True)
@@ -62,6 +63,14 @@ def _drain(settings: Settings) -> None:
     except KeyboardInterrupt:
         (settings.var / "stopping").unlink(missing_ok=True)
         raise
+
+
+def _end_runs(settings: Settings) -> None:
+    """End what goes on without a consumer, because that was killed: nothing works on after `down`."""
+    from consumers import lost_runs
+
+    for folder in lost_runs.stop(settings.var) + lost_runs.bury(settings.var):
+        print(f"{folder.parent.name}: its run had lost its consumer and was ended.", flush=True)
 
 
 def _stop(settings: Settings, pm2: Pm2, names: Sequence[str], stage: str) -> list[str]:
