@@ -16,6 +16,8 @@ from consumers.outcome import Conclusion, Exit, conclude, early
 from consumers.stream import Event, Summary, fold, frame
 
 STREAMS = Path(__file__).parent.parent / "data" / "streams"
+VERSIONS = ["", "2.1.330"]
+"""Folders of recordings: of 2.1.197, and of the version they are named after."""
 NOW = datetime(2026, 11, 22, 22, 0, tzinfo=UTC).timestamp()
 
 INIT: Event = {"type": "system", "subtype": "init", "session_id": "s", "model": "m"}
@@ -65,8 +67,8 @@ def folded(*events: Event) -> Summary:
     return summary
 
 
-def recorded(name: str) -> Summary:
-    return folded(*frame((STREAMS / f"{name}.jsonl").read_bytes())[0])
+def recorded(name: str, version: str = "") -> Summary:
+    return folded(*frame((STREAMS / version / f"{name}.jsonl").read_bytes())[0])
 
 
 def of(ended: Exit, *events: Event, on_denied: str = "fail") -> Conclusion:
@@ -108,6 +110,15 @@ RECORDED = [
     ("sigint_early", stopped("deadline", exit_code=0), "interrupted"),
     ("sigterm", stopped("lost", signal=15), "interrupted"),
     ("sigterm", Exit(signal=15), "crashed"),
+    ("killed", Exit(signal=9), "crashed"),
+    ("killed", Exit(lost_runner=True), "crashed"),
+    ("killed", stopped("lost", signal=9), "interrupted"),
+    ("silent_start", stopped("silent"), "silent"),
+    ("silent_start", stopped("timed_out"), "timed_out"),
+    ("silent_turn", stopped("silent"), "silent"),
+    ("silent_turn", stopped("cancelled"), "cancelled"),
+    ("bad_flag", Exit(exit_code=1, stderr_tail="Error: Invalid MCP configuration:"), "rejected"),
+    ("no_session", FAILED, "crashed"),
 ]
 MADE: list[tuple[Exit, list[Event], str]] = [
     # The exit status is never trusted alone.
@@ -167,16 +178,37 @@ MADE: list[tuple[Exit, list[Event], str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(("name", "ended", "outcome"), RECORDED)
-def test_each_recording_has_its_outcome(name: str, ended: Exit, outcome: str) -> None:
-    end = conclude(recorded(name), ended, NOW, "fail")
+def test_each_recording_has_its_outcome(name: str, ended: Exit, outcome: str, version: str) -> None:
+    end = conclude(recorded(name, version), ended, NOW, "fail")
     assert end.outcome == outcome
     assert end.message
     assert "\n" not in end.message + end.remedy
 
 
-def test_every_recording_is_in_the_table() -> None:
-    assert {file.stem for file in STREAMS.glob("*.jsonl")} == {row[0] for row in RECORDED}
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_recording_is_in_the_table(version: str) -> None:
+    files = (STREAMS / version).glob("*.jsonl")
+    assert {file.stem for file in files} == {row[0] for row in RECORDED}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", ["silent_turn", "killed", "sigterm"])
+def test_a_run_that_was_cut_off_at_work_can_be_resumed(name: str, version: str) -> None:
+    summary = recorded(name, version)
+    assert summary.alive
+    assert summary.session_id
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_run_that_the_api_never_answered_is_no_sign_of_life(version: str) -> None:
+    assert not recorded("silent_start", version).alive
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_session_that_is_not_there_is_told_by_the_stream(version: str) -> None:
+    assert conclude(recorded("no_session", version), FAILED, NOW).session_gone
 
 
 @pytest.mark.parametrize(("ended", "events", "outcome"), MADE)

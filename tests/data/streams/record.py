@@ -28,6 +28,7 @@ WRITE = {"tool": "Bash", "input": {"command": "touch made", "description": "Make
 SLEEP = {"tool": "Bash", "input": {"command": "touch started; sleep 20", "description": "Wait"}}
 QUICK = {"tool": "Bash", "input": {"command": "touch quick", "description": "Be quick"}}
 ASK = {"description": "Ask another", "subagent_type": "general-purpose"}
+NO_SESSION = "00000000-0000-4000-8000-00000000dead"
 WITH_BASH = ("--allowedTools", "Bash")
 CREDIT = (
     "Your credit balance is too low to access the Anthropic API. "
@@ -70,8 +71,13 @@ def tool_running(run: Run) -> bool:
     return (run.folder / "work" / "started").exists()
 
 
-def tool_result(run: Run) -> bool:
-    """Tell whether a tool has given something back."""
+def begun(run: Run) -> bool:
+    """Tell whether the CLI has said that it is there."""
+    return bool(run.of("system", "init"))
+
+
+def tool_answered(run: Run) -> bool:
+    """Tell whether a tool's result is in the stream."""
     return bool(run.tool_results())
 
 
@@ -132,7 +138,7 @@ SCENES = {
         {"steps": [{"tools": [QUICK, SLEEP]}]},
         "two tool calls at once; one is over, the other runs",
         WITH_BASH,
-        until=tool_result,
+        until=tool_answered,
     ),
     "subagent": Scene(
         {"steps": [{"tool": "Agent", "input": ASK | {"prompt": f"STANDIN: {asked}"}}]},
@@ -154,6 +160,16 @@ SCENES = {
         until=tool_announced,
         stop_by=SIGINT,
     ),
+    "killed": Scene({"steps": [SLEEP]}, "ended while Bash runs", WITH_BASH, until=tool_running),
+    "silent_start": Scene({"hang": "before"}, "the API never answers", until=begun),
+    "silent_turn": Scene(
+        {"steps": [BASH, {"hang": "before"}]},
+        "the API answers no more after a tool call",
+        WITH_BASH,
+        until=tool_answered,
+    ),
+    "bad_flag": Scene({}, "a file of `--mcp-config` that is not there", ("--mcp-config=/no.json",)),
+    "no_session": Scene({}, "`--resume` of a session that is not there", ("--resume", NO_SESSION)),
     "sigterm": Scene(
         {"steps": [SLEEP]},
         "stopped while Bash runs",
