@@ -86,9 +86,14 @@ class Run:
         return self.site.finish(self.task_id)
 
     def traces(self) -> list[str]:
-        """What of its files is left outside of its folder."""
+        """What of its files is left outside of its folder, a moment after its end."""
         command = json.loads((self.attempt / "command.json").read_text())
-        return [path for path in (command["tmpdir"], command["socket"]) if os.path.lexists(path)]
+        paths, until = (command["tmpdir"], command["socket"]), time.monotonic() + 5
+        while (left := [path for path in paths if os.path.lexists(path)]) and (
+            time.monotonic() < until
+        ):
+            time.sleep(0.05)
+        return left
 
     def kill(self) -> None:
         """End the zoo itself, whatever became of it."""

@@ -96,14 +96,6 @@ def test_a_task_finds_nothing_of_the_one_before_it(site: ClaudeSite) -> None:
         assert not Path(command["tmpdir"]).exists()
 
 
-def test_an_api_that_refuses_the_request_fails_with_that_reason(site: ClaudeSite) -> None:
-    task_id = site.submit(script(error=400, message="the prompt is not acceptable"))
-    record = site.finish(task_id)
-    assert (record.state, record.outcome) == (State.FAILED, "rejected")
-    assert "not acceptable" in record.reason
-    assert record.attempt == 1
-
-
 def test_a_denied_tool_fails_and_says_which_line_would_allow_it(site: ClaudeSite) -> None:
     task_id = site.submit(script(bash("touch denied"), say("I could not")), allowed_tools=["Read"])
     record = site.finish(task_id)
@@ -185,38 +177,6 @@ def test_a_pipeline_hands_the_text_on(site: ClaudeSite) -> None:
     assert "the words of the first" in printed
     prompts = [p.read_text() for p in (site.folder / "var" / "attempts").glob("*/1/prompt.md")]
     assert "Go on from this:\n\nthe words of the first" in prompts
-
-
-DAEMON = (
-    'setsid python3 -c "import os,signal,time;'
-    "[signal.signal(s, signal.SIG_IGN) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)];"
-    "os.fork() and os._exit(0);"
-    "open('{mark}','w').write(str(os.getpid()));time.sleep(600)\" & "
-)
-
-
-@pytest.mark.parametrize("end", ["cancel", "timeout", "normal"])
-def test_no_process_survives_its_attempt(site: ClaudeSite, end: str) -> None:
-    mark = site.folder / "daemon.pid"
-    wait = "sleep 1" if end == "normal" else "sleep 600"
-    steps = [bash(DAEMON.format(mark=mark) + wait), say("done")]
-    options = {"max_runtime": "6s", "retries": 0} if end == "timeout" else {}
-    task_id = site.submit(script(*steps), **options)
-    wait_until(lambda: mark.exists() and mark.read_text(), 40, "the daemon runs")
-    pid = int(mark.read_text())
-    if end != "normal":
-        assert Path(f"/proc/{pid}").exists()
-    if end == "cancel":
-        site.store.cancel(task_id)
-    record = site.finish(task_id, 40)
-    expected = {
-        "cancel": (State.CANCELLED, "cancelled"),
-        "timeout": (State.FAILED, "timed_out"),
-        "normal": (State.SUCCEEDED, "succeeded"),
-    }
-    assert (record.state, record.outcome) == expected[end]
-    assert not Path(f"/proc/{pid}").exists()
-    assert not marked(f"BATON_ATTEMPT={task_id}")
 
 
 def test_a_consumer_that_goes_down_gives_its_run_back_uncounted(site: ClaudeSite) -> None:
