@@ -10,7 +10,6 @@ import fcntl
 import json
 import os
 import select
-import shutil
 import socket
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import msgspec
 
 from consumers import processes
 from consumers.ending import Exit
+from consumers.run import remove_tree
 
 RUNNER = Path(__file__).with_name("runner.py")
 ANSWER_WITHIN_S = 2.0
@@ -223,7 +223,8 @@ def _bury(folder: Path) -> Exit:
         killed = processes.sweep_attempt(command["marker"], until, processes.THOROUGH_LOOKS)
         left = processes.marked(command["marker"])
         if locked:
-            shutil.rmtree(command["tmpdir"], ignore_errors=True)
+            if os.path.lexists(command["tmpdir"]):
+                remove_tree(command["tmpdir"])
             Path(command["socket"]).unlink(missing_ok=True)
             row = {"lost_runner": True, "leftovers": killed, "survivors": len(left)}
             _write(folder / "exit.json", json.dumps(row | {"ended_at": time.time()}).encode())

@@ -55,6 +55,19 @@ def test_whoever_looks_ends_what_a_killed_runner_left(site: Rig) -> None:
     assert notes(site) == []
 
 
+def test_what_stands_in_place_of_its_temporary_folder_goes_and_no_link_is_followed(
+    site: Rig,
+) -> None:
+    killed(site, SLEEP)
+    kept = site.root / "kept"
+    (kept / "precious").mkdir(parents=True)
+    (site.folder / "tmp").rmdir()
+    (site.folder / "tmp").symlink_to(kept)
+    assert lost_runs.bury(site.root)
+    assert not (site.folder / "tmp").is_symlink()
+    assert (kept / "precious").exists()
+
+
 def test_a_run_in_good_hands_is_let_be(site: Rig) -> None:
     run = site.started(SLEEP)
     assert lost_runs.bury(site.root) == []
