@@ -198,5 +198,11 @@ def test_status_says_why_the_gate_is_closed_and_what_to_do(site: ClaudePm2Site) 
 
 
 def test_down_leaves_nothing_behind(site: ClaudePm2Site) -> None:
+    """Not even a run whose consumer was stopped by hand, so that nobody has it in hand."""
+    seen = site.folder / "seen-down"
+    task_id = site.submit(script(bash(f"echo x >> {seen}; sleep 100"), say("survived")))
+    wait_until(seen.exists, 60, "the tool runs")
+    site.raw_pm2("stop", "pm2test-consumer-1")
     site.baton("down")
     assert site.left() == {}
+    assert not marked(f"BATON_ATTEMPT={task_id}")
