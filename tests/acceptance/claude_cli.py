@@ -55,14 +55,14 @@ class Run:
 
 
 def find_claude() -> Path:
-    """Find the CLI in the repository's node_modules, or where BATON_TEST_CLAUDE points.
+    """Find the CLI where BATON_TEST_CLAUDE points (another version, say), else in the repository's node_modules.
 
     Raises FileNotFoundError with the remedy.
     """
     packages = ROOT / "node_modules" / "@anthropic-ai"
     found = [path for path in sorted(packages.glob("claude-code-*/claude")) if path.is_file()]
     named = os.environ.get("BATON_TEST_CLAUDE")
-    for path in [*found, *([Path(named)] if named else [])]:
+    for path in [Path(named)] if named else found:
         if os.access(path, os.X_OK):
             return path
     raise FileNotFoundError(
