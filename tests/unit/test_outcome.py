@@ -187,10 +187,14 @@ def test_each_recording_has_its_outcome(name: str, ended: Exit, outcome: str, ve
     assert "\n" not in end.message + end.remedy
 
 
+#: Cut off at a moment that only test_toolcalls.py is about.
+OF_TOOLS = {"subagent", "two_tools"}
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_recording_is_in_the_table(version: str) -> None:
     files = (STREAMS / version).glob("*.jsonl")
-    assert {file.stem for file in files} == {row[0] for row in RECORDED}
+    assert {file.stem for file in files} - OF_TOOLS == {row[0] for row in RECORDED}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
