@@ -13,7 +13,7 @@ from durable.records import Submission
 from producers.cron import Cron
 from producers.recipe import Makers, Occasion, Recipe
 from producers.ticks import Clockwork, CronClock, MinuteClock, Place, iso
-from producers.zones import zone
+from settings.zones import zone
 
 VARIABLES = ("name", "tick", "now")
 

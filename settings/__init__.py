@@ -22,7 +22,7 @@ from settings.environment import Surroundings
 from settings.redis import RedisSettings
 from settings.sections import overlay, resolve_options, unknown_key
 from settings.types import CLI_OPTIONS, ClaudeOptions, ConsumerGroup, Poller, Schedule, Watcher
-from settings.values import Duration, Instance, Span, Usd, parse_duration
+from settings.values import AtLeastOne, Duration, Instance, Span, Usd, parse_duration
 
 __all__ = [
     "CLI_OPTIONS",
@@ -50,8 +50,8 @@ ROOT = Path(__file__).resolve().parent.parent
 KEEP_FINISHED, KEYS_KEPT = Duration(30 * 86_400), Duration(90 * 86_400)
 _MISSING = "Run ./baton up once, or copy baton.example.yaml to it."
 _SECTIONS = [
-    "instance", "redis", "redis_unsafe", "consumers", "claude", "budget_usd_per_day", "keep_finished",
-    "keys_kept", "watchers", "pollers", "schedules", "tasks",
+    "instance", "redis", "redis_unsafe", "consumers", "claude", "budget_usd_per_day", "budget_tokens_per_day",
+    "timezone", "keep_finished", "keys_kept", "watchers", "pollers", "schedules", "tasks",
 ]  # fmt: skip
 
 
@@ -74,6 +74,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     claude: ClaudeOptions = ClaudeOptions()
     claude_command: str | None = None
     budget_usd_per_day: float | None = None
+    budget_tokens_per_day: int | None = None
+    timezone: str | None = None
     keep_finished: Duration = KEEP_FINISHED
     keys_kept: Duration = KEYS_KEPT
     watchers: dict[str, Watcher] = {}
@@ -169,6 +171,8 @@ def _settings(document: Document, around: Surroundings) -> Settings:
         claude=claude,
         claude_command=command,
         budget_usd_per_day=daily_usd,
+        budget_tokens_per_day=value_of(document, "budget_tokens_per_day", AtLeastOne, None),
+        timezone=settings_entries.read_timezone(document),
         keep_finished=value_of(document, "keep_finished", Span, KEEP_FINISHED),
         keys_kept=value_of(document, "keys_kept", Span, KEYS_KEPT),
         watchers=watchers,
@@ -202,7 +206,8 @@ def _consumer(settings: Settings, name: str) -> dict[str, Any]:
         "claude_command": settings.claude_command,
         "queues": list(settings.group_of(int(name)).queues),
         "tasks": list(settings.tasks),
-        "budget_usd_per_day": settings.budget_usd_per_day,
+        "budgets": [settings.budget_usd_per_day, settings.budget_tokens_per_day],
+        "timezone": settings.timezone,
         "kept": [settings.keep_finished, settings.keys_kept],
         "dotenv": _digest(secrets),
     }

@@ -116,6 +116,14 @@ def read_pollers(document: Document) -> dict[str, Poller]:
     return read_entries(document, "pollers", Poller, _poller)
 
 
+def read_timezone(document: Document) -> str | None:
+    """The user's zone: of the budgets' days, and of schedules that name none. None: the machine's."""
+    named: str | None = value_of(document, "timezone", Text, None)
+    if named is not None:
+        _check_zone(document, ("timezone",), named)
+    return named
+
+
 def read_schedules(document: Document) -> dict[str, Schedule]:
     """The schedules by name; the cron field itself is checked where it is computed."""
     return read_entries(document, "schedules", Schedule, _schedule)
@@ -202,7 +210,8 @@ def _schedule(document: Document, path: KeyPath, fields: Fields) -> Fields:
     zone = fields.get("timezone")
     if isinstance(zone, str):
         _check_zone(document, (*path, "timezone"), zone)
-    return fields
+    usual = read_timezone(document)
+    return fields if zone is not None or usual is None else {**fields, "timezone": usual}
 
 
 def _check_zone(document: Document, path: KeyPath, zone: str) -> None:

@@ -14,7 +14,7 @@ from cronsim import CronSim
 
 from durable.cronspec import CronError, CronSpec
 from producers.cron import Cron
-from producers.zones import machine_zone, zone
+from settings.zones import machine_zone, zone
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MINUTE = dt.timedelta(minutes=1)
