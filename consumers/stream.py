@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from consumers.usage import Call, folded
+
 Event = dict[str, Any]
 
 SYNTHETIC = "<synthetic>"
@@ -41,6 +43,8 @@ class Summary(msgspec.Struct, frozen=True):
     """The latest announced retry that no answer has followed yet."""
     rate_limit: Event | None = None
     """The latest rate_limit_info: status, resetsAt (Unix seconds), rateLimitType …"""
+    calls: dict[str, Call] = {}
+    """What each answer of the API used, by the id of its message: a result says it better."""
     garbled: str = ""
     """The first line that was no JSON object: the CLI prints some errors as plain text."""
     result: Event | None = None
@@ -54,7 +58,7 @@ class Summary(msgspec.Struct, frozen=True):
 
     @property
     def cost_usd(self) -> float | None:
-        """What the result says the session's calls cost; None before there is one."""
+        """What the result says; None before there is one. Newer CLIs count the whole session: see bill.py."""
         return number((self.result or {}).get("total_cost_usd"))
 
     @property
@@ -144,7 +148,10 @@ def _assistant(summary: Summary, event: Event) -> Event:
     if not isinstance(message, dict):
         return {}
     synthetic = message.get("model") == SYNTHETIC
-    changes: Event = {} if synthetic else {"alive": True, "api_retry": None}
+    changes: Event = {}
+    if not synthetic:
+        calls = folded(summary.calls, message)  # also a subagent's: it is paid for as well
+        changes = {"alive": True, "api_retry": None, "calls": calls}
     if event.get("parent_tool_use_id") is not None:  # a subagent's words are not the task's
         return changes
     words = _words(message.get("content"))
