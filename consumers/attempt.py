@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import redis
 
 from consumers import (
+    booking,
     closing,
     consequence,
     grip,
@@ -19,7 +21,6 @@ from consumers import (
     leftovers,
     processes,
     result_file,
-    spending,
 )
 from consumers import folder as folders
 from consumers.heartbeat import Heartbeat, Held
@@ -27,6 +28,7 @@ from consumers.outcome import Conclusion, Exit, Outcome, conclude, early
 from consumers.preparation import Plan, Preparation, launch
 from consumers.stream import Summary
 from durable import effects
+from durable.costs import Cost, total_usd
 from durable.effects import Effects
 from durable.patience import Patience
 from durable.records import Lease, Looks
@@ -64,11 +66,11 @@ class Runs:
         if running is None:
             raise Fail("rejected", "a Claude task runs only inside a consumer")
         try:
-            end, chosen = (
-                self._adopted(running, options)
-                or self._earlier(running, options)
-                or self._run(running, prompt, options)
-            )
+            found = self._adopted(running, options)
+            if found is None:
+                spent_usd = self._spent_usd(running.lease)
+                found = self._earlier(running, options)
+            end, chosen = found or self._run(running, prompt, options, spent_usd)
         except redis.RedisError as error:  # nothing was started yet
             raise GiveBack(
                 "interrupted", f"Redis did not answer before the start: {error}"
@@ -89,7 +91,16 @@ class Runs:
             return None
         return self._followed(running, run, self.preparation.options(changes))
 
-    # -- an earlier attempt's success
+    # -- what was before
+
+    def _spent_usd(self, lease: Lease) -> float:
+        """What the task has cost so far, once nothing of it runs any more and all that did is priced."""
+        if lease.attempt < 2:
+            return 0.0
+        leftovers.end_runs(self.settings.var, lease.id)
+        home = self.heartbeat.owner.rpartition(":")[0]
+        booking.price_lost(self.store, self.settings.var, home, lease.id)
+        return self.store.cost_so_far(lease.id)
 
     def _earlier(
         self, running: Effects, changes: dict[str, Any]
@@ -98,7 +109,6 @@ class Runs:
         lease = running.lease
         if lease.attempt < 2:
             return None
-        leftovers.end_runs(self.settings.var, lease.id)
         folder, ended = self._latest_end(lease)
         if ended is None or folders.token_of(folder) == lease.settled_token:
             return None
@@ -107,8 +117,7 @@ class Runs:
         if end.outcome is not Outcome.SUCCEEDED:
             return None
         log.info("task %s: the attempt in %s had succeeded already", lease.id, folder)
-        running.cost_usd = (end.cost_usd or 0.0) - lease.charged_usd
-        return end, chosen
+        return _priced(end, booking.costs_of(folder)), chosen  # which _spent_usd has booked
 
     def _latest_end(self, lease: Lease) -> tuple[Path, Exit | None]:
         """The newest attempt that ran; one that was given back before its start left no folder."""
@@ -123,9 +132,9 @@ class Runs:
     # -- spawn and follow
 
     def _run(
-        self, running: Effects, prompt: str, changes: dict[str, Any]
+        self, running: Effects, prompt: str, changes: dict[str, Any], spent_usd: float
     ) -> tuple[Conclusion, ClaudeOptions]:
-        plan = self.preparation.plan(running.lease, prompt, changes)
+        plan = self.preparation.plan(running.lease, prompt, changes, spent_usd)
         log.info("task %s: attempt %d in %s", plan.lease.id, plan.lease.attempt, plan.folder)
         run = launch(plan)
         self._record_start(plan, run)
@@ -138,8 +147,9 @@ class Runs:
         name = self.heartbeat.owner.rpartition(":")[2]
         with grip.on(self.settings.var, name, run.folder, held.lease.token):
             summary, ended = self._follow(run, held)
+        running.costs = booking.costs_of(run.folder, summary)
         end = conclude(summary, ended, time.time(), options.on_denied)
-        running.cost_usd = spending.price(summary, options.max_budget_usd)
+        end = _priced(end, running.costs)
         if end.session_gone and held.lease.outcome:  # also of a run that another consumer began
             raise GiveBack(
                 "interrupted", "Claude does not find its session again; it begins afresh"
@@ -271,6 +281,12 @@ class Runs:
             log.error("task %s: its result could not be written to %s: %s", lease.id, target, error)
             return f"the result could not be written to {target}: {error.strerror or error}"
         return f"result written to {where}"
+
+
+def _priced(end: Conclusion, costs: Sequence[Cost]) -> Conclusion:
+    """With what the attempt itself cost, where it said anything of its cost."""
+    cost_usd = None if end.cost_usd is None else total_usd(costs)
+    return msgspec.structs.replace(end, cost_usd=cost_usd)
 
 
 def _sentences(*parts: str) -> str:

@@ -28,7 +28,7 @@ from durable.connect import connect, hide_password
 from durable.errors import ServerError
 from durable.patience import Patience
 from durable.queue import BatonHuey
-from durable.records import Budget, Claim, Lease, Nothing, State
+from durable.records import Claim, Lease, Nothing, State
 from durable.settlement import Settlement
 from durable.store import LeaseStore
 
@@ -55,14 +55,14 @@ class LeaseWorker(Worker):
         heartbeat: Heartbeat,
         queues: tuple[str, ...],
         stopping: Path,
-        budget: Budget | None = None,
+        budgets: spending.Budgets | None = None,
         adoption: Adoption | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.adoption = adoption
         self.heartbeat, self.queues, self.stopping = heartbeat, queues, stopping
-        self.owner, self.budget = heartbeat.owner, budget
+        self.owner, self.budgets = heartbeat.owner, budgets
         own = uuid.uuid4().hex
         self._nonces = (f"{own}-{number}" for number in itertools.count())
         self._nonce = next(self._nonces)
@@ -110,7 +110,7 @@ class LeaseWorker(Worker):
             nonce=self._nonce,
             queues=self.queues,
             lease_ms=LEASE_MS,
-            budget=self.budget,
+            budget=self.budgets.now() if self.budgets else None,
             woken=woken,
         )
 
@@ -137,8 +137,8 @@ class LeaseWorker(Worker):
         due_in_s = nothing.due_in_ms / 1000 + 0.001
         seconds = _BLOCK_S if nothing.due_in_ms < 0 else min(_BLOCK_S, due_in_s)
         try:
-            if nothing.kept_back == "budget" and self.budget:
-                spending.close_gate(self.huey.store, self.budget)
+            if self.budgets and nothing.kept_back not in ("", "gate"):
+                self.budgets.close_gate(self.huey.store, nothing.kept_back)
             self.huey.store.wait_for_work(self.queues, self.owner, seconds)
         except redis.RedisError as error:
             self._back_off(error)
@@ -235,7 +235,7 @@ class LeaseConsumer(Consumer):
             heartbeat=self.heartbeat,
             queues=self.queues,
             stopping=self.settings.var / "stopping",
-            budget=spending.budget_of(self.settings),
+            budgets=spending.Budgets(self.settings),
             adoption=self.adoption,
         )
 

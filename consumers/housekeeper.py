@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import redis
 from huey.consumer import BaseProcess
 
-from consumers import lost_runs
+from consumers import booking, lost_runs
 from consumers.times import GRACE_MS, REAP_S
+from durable import identity
 from durable.queue import BatonHuey
 from durable.store import LeaseStore
 
@@ -36,6 +37,7 @@ class Housekeeper(BaseProcess):
         self.settings = settings
         self._tidy_at = time.monotonic() + random.uniform(0, TIDY_S)
         self._reconciled = ""
+        self._home = identity.owner(settings.var, "housekeeper").rpartition(":")[0]
 
     def loop(self, now: Any = None) -> None:
         """One look, then five seconds with jitter."""
@@ -44,6 +46,7 @@ class Housekeeper(BaseProcess):
         try:
             for task_id, what in store.reap(GRACE_MS):
                 log.warning("task %s: its consumer is not heard of: %s", task_id, what)
+            booking.price_lost(store, self.settings.var, self._home)
             if time.monotonic() >= self._tidy_at:
                 self._tidy_at = time.monotonic() + TIDY_S * random.uniform(0.8, 1.2)
                 self._reconcile(store)

@@ -6,7 +6,8 @@ import logging
 import time
 from pathlib import Path
 
-from consumers import handle, processes
+from consumers import booking, handle, processes
+from consumers import folder as folders
 from durable.records import Holding
 from durable.store import LeaseStore
 
@@ -22,12 +23,13 @@ def give_back(var: Path, store: LeaseStore, holding: Holding) -> None:
     Only for a lease whose owner is known to be gone.
     """
     end_runs(var, holding.id)
+    costs = booking.costs_of(folders.of(var, holding.id, holding.attempt))
     store.release(
         holding.id,
         holding.token,
         outcome="interrupted",
         reason="its consumer ended before the attempt did",
-        unpriced=True,
+        costs=costs,
     )
     log.info("task %s: attempt %d is given back, uncounted", holding.id, holding.attempt)
 

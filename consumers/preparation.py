@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consumers import claude, closing, handle, lost_runs, resumption
+from consumers import claude, closing, handle, lost_runs, resumption, spending
 from consumers import folder as folders
 from durable.records import Lease, Looks
 from durable.store import LeaseStore
@@ -58,9 +58,14 @@ class Preparation:
         except ValueError as error:
             raise Fail("rejected", str(error)) from error
 
-    def plan(self, lease: Lease, prompt: str, changes: dict[str, Any]) -> Plan:
-        """What the attempt of this lease is to be. Raises Fail and GiveBack, which say why not, and RedisError."""
-        options = self.options(changes)
+    def plan(
+        self, lease: Lease, prompt: str, changes: dict[str, Any], spent_usd: float = 0.0
+    ) -> Plan:
+        """What the attempt of this lease is to be; `spent_usd` is what the task has cost so far.
+
+        Raises Fail and GiveBack, which say why not, and RedisError.
+        """
+        options = spending.with_what_is_left(self.options(changes), spent_usd)
         folder = folders.of(self.settings.var, lease.id, lease.attempt)
         cwd = Path(options.cwd).expanduser() if options.cwd else Path()
         cwd = self.settings.base / cwd

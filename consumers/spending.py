@@ -1,43 +1,83 @@
-"""The day's budget for Claude tasks: what a claim is told of it, and the gate that closes when it is spent."""
+"""The budgets of Claude tasks: what a claim is told, the gate that closes when a day's is spent, what is left."""
 
 from __future__ import annotations
 
+import datetime as dt
+import time
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from consumers import closing
-from consumers.stream import Summary
 from durable.records import Budget
 from durable.store import LeaseStore
+from durable.verdicts import Fail
+from settings.zones import zone
 
 if TYPE_CHECKING:
-    from settings import Settings
-
-_DAY_MS = 86_400_000
+    from settings import ClaudeOptions, Settings
 
 
-def budget_of(settings: Settings) -> Budget | None:
-    """What claims go by; None without a limit for the day."""
-    if settings.budget_usd_per_day is None:
-        return None
-    return Budget(settings.budget_usd_per_day, settings.claude.max_budget_usd)
+class Budgets:
+    """What the settings allow a day of the user's time zone."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.zone = zone(settings.timezone, settings.environ)
+        self._limits = Budget(
+            settings.budget_usd_per_day,
+            settings.claude.max_budget_usd,
+            settings.budget_tokens_per_day,
+        )
+
+    def now(self) -> Budget:
+        """What claims go by, with the zone's present offset from UTC."""
+        return msgspec.structs.replace(self._limits, offset_ms=offset_ms(self.zone, time.time()))
+
+    def close_gate(self, store: LeaseStore, reason: str) -> None:
+        """For all Claude tasks, until midnight by the server's clock; `reason` is what a claim was kept back by.
+
+        Raises redis.RedisError.
+        """
+        until_ms = midnight_ms(self.zone, store.now_ms())
+        today = store.today()
+        if reason == "budget":
+            spent = f"{today.usd:.2f} of {self._limits.daily_usd or 0:.2f} USD are spent today"
+            least = "the next task may cost (max_budget_usd)"
+            setting = "budget_usd_per_day"
+        else:
+            spent = f"{today.tokens:,} of {self._limits.daily_tokens or 0:,} tokens are used today"
+            least = "a task took of late on average"
+            setting = "budget_tokens_per_day"
+        why = (
+            f"{spent} ({self.zone}), and what is left is less than {least}; it opens at midnight there. "
+            f"Raise {setting} in baton.yaml and run ./baton up, then ./baton unpause {reason}"
+        )
+        closing.close(store, "claude", reason, by="consumer", why=why, until_ms=until_ms)
 
 
-def close_gate(store: LeaseStore, budget: Budget) -> None:
-    """For all Claude tasks, until midnight UTC by the server's clock. Raises redis.RedisError."""
-    midnight_ms = (store.now_ms() // _DAY_MS + 1) * _DAY_MS
-    why = (
-        f"{store.spent_today_usd():.2f} of {budget.daily_usd:.2f} USD are spent today (UTC), and what is left "
-        "is less than the next task may cost (max_budget_usd); it opens at midnight UTC. Raise "
-        "budget_usd_per_day in baton.yaml and run ./baton up, then ./baton unpause budget"
-    )
-    closing.close(store, "claude", "budget", by="consumer", why=why, until_ms=midnight_ms)
+def offset_ms(zone: dt.tzinfo, at: float) -> int:
+    """By how much the zone is ahead of UTC at a moment (Unix seconds)."""
+    offset = dt.datetime.fromtimestamp(at, zone).utcoffset() or dt.timedelta()
+    return offset // dt.timedelta(milliseconds=1)
 
 
-def price(summary: Summary, most_usd: float | None) -> float:
-    """What a run cost: as its result says; without one (it was killed) the most that it may have cost.
+def midnight_ms(zone: dt.tzinfo, now_ms: int) -> int:
+    """When the next day of the zone begins, also where clocks change before or at midnight."""
+    today = dt.datetime.fromtimestamp(now_ms / 1000, zone).date()
+    begins = dt.datetime.combine(today + dt.timedelta(days=1), dt.time(), zone)
+    return int(begins.timestamp() * 1000)
 
-    A run that had no answer from the API cost nothing.
-    """
-    if summary.cost_usd is not None:
-        return summary.cost_usd
-    return (most_usd or 0.0) if summary.alive else 0.0
+
+def with_what_is_left(options: ClaudeOptions, spent_usd: float) -> ClaudeOptions:
+    """The options of the next attempt of a task that has cost so much. Raises Fail when nothing is left."""
+    most = options.max_budget_usd
+    if most is None or spent_usd <= 0:
+        return options
+    left = round(most - spent_usd, 6)
+    if left <= 0:
+        raise Fail(
+            "max_budget",
+            f"its attempts have cost {spent_usd:.2f} USD, and max_budget_usd is {most:.2f}",
+            "raise `max_budget_usd`; ./baton retry ID --resume goes on with a full budget",
+        )
+    return msgspec.structs.replace(options, max_budget_usd=left)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from durable.costs import Cost
 from durable.records import Lease, Submission
 
 
@@ -32,7 +33,7 @@ class Effects:
     follow: list[Submission] = field(default_factory=list)
     tidy: list[str] = field(default_factory=list)  # values that Huey removes at the end
     said: list[Callable[[], None]] = field(default_factory=list)  # signals that tell of the end
-    cost_usd: float = 0.0
+    costs: list[Cost] = field(default_factory=list)  # what the attempt took
     session: str = ""
     note: str = ""  # what a person should know about a success
 

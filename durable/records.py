@@ -62,6 +62,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str = ""
     reason: str = ""
     cost_usd: float = 0.0
+    input_tokens: int = 0  # as in costs.Cost, of all attempts and models
+    output_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_read_tokens: int = 0
     session: str = ""
     cancel: bool = False
     lock: str = ""  # the tasks that name it run one at a time
@@ -85,6 +89,7 @@ _TEXT = (
 _WHOLE = (
     *("priority", "attempt", "counted", "token"),
     *("created_ms", "due_ms", "started_ms", "finished_ms"),
+    *("input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens"),
 )
 
 
@@ -174,7 +179,6 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     )
     revoked: bool = True  # there may be a revocation of it or of its name: worth a look
     probe: bool = False  # the one task that tries whether a limit is over: see LeaseStore.alive
-    charged_usd: float = 0.0  # booked for the run before, whose end nobody saw
     credential: str = ""  # of a Claude task, where it is not the usual one
     outcome: str = ""  # what the attempt before came to; "" for a fresh start
 
@@ -198,14 +202,20 @@ class Nothing(msgspec.Struct, frozen=True):
     """What a claim found when it found no task."""
 
     due_in_ms: int = -1  # until something is due; -1: nothing is
-    kept_back: str = ""  # "gate" or "budget" where only that keeps a task from this owner
+    kept_back: str = (
+        ""  # "gate", "budget" or "token budget" where only that keeps a task from this owner
+    )
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """What Claude tasks may cost a day (UTC), and what one reserves of that unless it says so itself."""
+    """What Claude tasks may cost a day of the user's time zone, and what one may unless it says so itself."""
 
-    daily_usd: float
+    daily_usd: float | None = None
     each_usd: float | None = None
+    daily_tokens: int | None = None
+    offset_ms: int | None = (
+        None  # by which that zone is ahead of UTC now; None: as claims had it before
+    )
 
 
 class Claim(msgspec.Struct, kw_only=True):

@@ -48,7 +48,7 @@ class Settlement:
             outcome=self.outcome,
             reason=self.reason,
             delay_ms=self.delay_ms,
-            cost_usd=effects.cost_usd if effects else 0.0,
+            costs=effects.costs if effects else (),
             session=effects.session if effects else "",
         )
 
@@ -71,7 +71,7 @@ class Settlement:
             result=self.effects.result,
             retry_ms=self.effects.retry_ms,
             body=self.effects.retry_body if retry else b"",
-            cost_usd=self.effects.cost_usd,
+            costs=self.effects.costs,
             session=self.effects.session,
             follow=self.effects.follow,
             member_value=b"" if retry else self.effects.member_value,

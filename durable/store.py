@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from durable import wire
+from durable.costs import KEEP_DAYS, Cost, written
 from durable.errors import CursorMovedError, NoSuchTaskError
 from durable.records import (
     Budget,
@@ -143,7 +144,7 @@ class LeaseStore(Views):
         result: bytes = b"",
         retry_ms: int = 0,
         body: bytes = b"",
-        cost_usd: float = 0.0,
+        costs: Sequence[Cost] = (),
         session: str = "",
         follow: Sequence[Submission] = (),
         member_value: bytes = b"",
@@ -157,7 +158,7 @@ class LeaseStore(Views):
         `then` is a claim for the same trip to the server; its answer is left in it.
         """
         args: list[object] = [lease.id, lease.token, state.value, outcome, reason, result]
-        args += [retry_ms, body, cost_usd, session, len(follow)]
+        args += [retry_ms, body, written(costs), session, len(follow)]
         for task in follow:
             args.extend(wire.submission_args(task))
         args += [member_value, len(values or {})]
@@ -178,7 +179,7 @@ class LeaseStore(Views):
         outcome: str,
         reason: str,
         delay_ms: int = 0,
-        cost_usd: float = 0.0,
+        costs: Sequence[Cost] = (),
         session: str = "",
         excused: bool = True,
         unpriced: bool = False,
@@ -186,10 +187,17 @@ class LeaseStore(Views):
         """Give the task back uncounted; False when the lease was not ours (harmless).
 
         Without `excused` the start counts towards STARTS_CAP: for an owner that died with it.
-        `unpriced`: nobody saw what its run cost, so what was reserved for it is booked.
+        `unpriced`: nobody saw what its run cost, so what was reserved for it is charged; see `price`.
         """
-        args = (task_id, token, outcome, reason, delay_ms, cost_usd, session)
+        args = (task_id, token, outcome, reason, delay_ms, written(costs), session)
         return bool(self._run("release", *args, int(excused), int(unpriced)) == b"ok")
+
+    def price(self, task_id: str, attempt: int, costs: Sequence[Cost]) -> bool:
+        """Book what a run whose end nobody saw really cost, in place of what was charged for it.
+
+        False when that was said before.
+        """
+        return bool(self._run("price", task_id, attempt, written(costs)))
 
     def reap(self, grace_ms: int, limit: int = 100) -> list[tuple[str, str]]:
         """Suspect or give back what nobody beat for: (id, "suspected" | "requeued")."""
@@ -216,7 +224,8 @@ class LeaseStore(Views):
 
     def prune(self, keep_ms: int, keys_kept_ms: int, limit: int = 100) -> list[str]:
         """Remove finished records and identities that are old; the ids of the records removed."""
-        return [word.decode() for word in self._run("prune", keep_ms, keys_kept_ms, limit)]
+        args = (keep_ms, keys_kept_ms, limit, KEEP_DAYS)
+        return [word.decode() for word in self._run("prune", *args)]
 
     def reconcile(self, after: str = "", limit: int = 200) -> tuple[str, list[str]]:
         """Mend records that stand nowhere; (the id to go on after, "" at the end; the ids mended)."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from durable.costs import DayCost, Today, Unpriced, day_costs, unpriced
 from durable.errors import NoSuchTaskError
 from durable.records import FINAL, GateEntry, Record, State, from_hash
 from durable.scripting import Scripts
@@ -148,16 +149,51 @@ class Views(Scripts):
                 found.append(entry)
         return sorted(found, key=lambda e: e.since_ms)
 
-    def reserved_usd(self) -> float:
-        """What running Claude tasks have reserved of the day's budget."""
-        values: Any = self.client.hvals(self._key("reserved"))
-        return sum(float(value) for value in values)
+    def today(self) -> Today:
+        """What the present day of the user's time zone has cost, and what running tasks have reserved of it."""
+        day = str(self.day())
+        pipe = self.client.pipeline(transaction=False)
+        for key in ("spent", "spent_tokens"):
+            pipe.hget(self._key(key), day)
+        for key in ("reserved", "reserved_tokens"):
+            pipe.hvals(self._key(key))
+        usd, tokens, *reserved = pipe.execute()
+        held_usd, held_tokens = (sum(map(float, values)) for values in reserved)
+        return Today(
+            usd=float(usd or 0),
+            tokens=int(tokens or 0),
+            reserved_usd=held_usd,
+            reserved_tokens=int(held_tokens),
+        )
 
-    def spent_today_usd(self) -> float:
-        """What all attempts that ended today (UTC, by the server's clock) have cost."""
-        day = self.now_ms() // 86_400_000
-        value: Any = self.client.hget(self._key("spent"), str(day))
-        return float(value or 0)
+    def day(self) -> int:
+        """The number since 1970 of the present day: of the user's time zone, by the server's clock."""
+        offset: Any = self.client.hget(self._key("counters"), "offset_ms")
+        return (self.now_ms() + int(offset or 0)) // 86_400_000
+
+    def costs(self, days: int) -> list[DayCost]:
+        """What each day, source and model took, of today and the days before it; the newest day first."""
+        first = self.day() - days + 1
+        found: Any = self.client.zrange(self._key("costs"), first, "+inf", byscore=True)
+        numbers = sorted(map(int, found), reverse=True)
+        pipe = self.client.pipeline(transaction=False)
+        for day in numbers:
+            pipe.hgetall(self._key(f"costs:{day}"))
+        pairs = zip(numbers, pipe.execute(), strict=True)
+        return [row for day, table in pairs for row in day_costs(day, table)]
+
+    def cost_so_far(self, task_id: str) -> float:
+        """What a task has cost since a person last sent it in, USD; what is only charged is not in it."""
+        found: Any = self.client.hmget(
+            self._key("task:" + task_id), ["cost_usd", "cost_before", "charged"]
+        )
+        cost, before, charged = (float(value or 0) for value in found)
+        return max(0.0, cost - before - charged)
+
+    def unpriced(self) -> list[Unpriced]:
+        """The runs whose end nobody saw and whose price nobody has said yet."""
+        found: Any = self.client.hgetall(self._key("unpriced"))
+        return unpriced(found)
 
 
 def by_source(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from durable.records import Chord, Claim, Lease, Nothing, Submission, Submitted
+from durable.records import Budget, Chord, Claim, Lease, Nothing, Submission, Submitted
 
 #: A task that took its owner with it this often (killed, not heard of) is held.
 STARTS_CAP = 20
@@ -13,10 +13,10 @@ STARTS_CAP = 20
 
 def claim_args(claim: Claim) -> list[object]:
     """What claim.lua takes."""
-    budget = claim.budget
-    daily = "" if budget is None else budget.daily_usd
-    each = "" if budget is None or budget.each_usd is None else budget.each_usd
-    about = [claim.owner, claim.nonce, claim.lease_ms, STARTS_CAP, daily, each, int(claim.woken)]
+    budget = claim.budget or Budget()
+    limits = (budget.daily_usd, budget.each_usd, budget.daily_tokens, budget.offset_ms)
+    said = ["" if limit is None else limit for limit in limits]
+    about = [claim.owner, claim.nonce, claim.lease_ms, STARTS_CAP, *said, int(claim.woken)]
     return [*about, *claim.queues]
 
 
@@ -43,9 +43,8 @@ def lease(answer: list[Any]) -> Lease:
         settled_token=int(answer[10]),
         revoked=answer[11] != 0,
         probe=answer[12] == 1,
-        charged_usd=float(answer[13]),
         credential=credential,
-        outcome=answer[14].decode(),
+        outcome=answer[13].decode(),
     )
 
 

@@ -9,7 +9,7 @@ function q.adopt(ARGV)
 
   local function answer(token)
     return { 'lease', id, token, more[2] or '0', more[3] or '0', more[4] or '', t.kind, t.source, more[5] or '', t.queue,
-      more[6] or '0', 0, t.probe and 1 or 0, t.charged or '0', more[8] or '' }
+      more[6] or '0', 0, t.probe and 1 or 0, more[8] or '' }
   end
 
   local function home(name) return string.match(name or '', '^(.*):[^:]*$') or name end

@@ -1,10 +1,10 @@
 -- claim: the best task that this owner may run, with a lease on it.
--- ARGV: owner, nonce, lease ms, most starts without an end, what may be spent a day ('' no limit), what a task reserves
--- of that when it names nothing itself ('' nothing), 1 when the caller took a wake-up, then the queue names.
+-- ARGV: owner, nonce, lease ms, most starts without an end, USD that may be spent a day ('' no limit), what a task may cost
+-- when it names nothing itself ('' no limit), tokens a day ('' no limit), the ms by which the user's zone is ahead of UTC
+-- ('' as before), 1 when the caller took a wake-up, then the queue names.
 -- Answers {'lease', id, token, attempt, counted, body, kind, source, name, queue, token of the last settle,
--- how many of Huey's revocations there are of the task or of its name, 1 for a probe, usd charged for the run before,
--- what the attempt before came to, '' for a fresh start}
--- or {'none', ms until something is due (-1: nothing), what keeps work back: '', 'gate' or 'budget'}.
+-- how many of Huey's revocations there are of the task or of its name, 1 for a probe, what the attempt before came to, '' for a fresh start}
+-- or {'none', ms until something is due (-1: nothing), what keeps work back: '', 'gate', 'budget' or 'token budget'}.
 -- The same nonce answers the same lease while it is held: a lost reply costs nothing.
 local MORE, ATTEMPT, COUNTED, EXCUSED, BODY, NAME, SETTLED, COST, OUTCOME =
   { 'attempt', 'counted', 'excused', 'body', 'name', 'settled_token', 'budget', 'outcome' }, 1, 2, 3, 4, 5, 6, 7, 8
@@ -14,7 +14,7 @@ local function answer(t, token, attempt)
   local name = more[NAME] or ''
   return { 'lease', t.id, token, attempt, more[COUNTED] or '0', more[BODY] or '', t.kind, t.source, name, t.queue,
     more[SETTLED] or '0', call('EXISTS', P .. 'kv:r:' .. t.id, P .. 'kv:rt:' .. name), t.probe and 1 or 0,
-    t.charged or '0', more[OUTCOME] or '' }
+    more[OUTCOME] or '' }
 end
 
 -- What this nonce was answered, while that lease is held.
@@ -65,7 +65,7 @@ end
 -- The lanes of the owner's queues, each with what the gate says of it.
 local function lanes_of(args, closed)
   local wanted, found = {}, {}
-  for n = 8, #args do wanted[args[n]] = true end
+  for n = 10, #args do wanted[args[n]] = true end
   for _, lane in ipairs(q.lanes()) do
     local queue, kind = q.parts_of(lane)
     if wanted[queue] then
@@ -89,19 +89,39 @@ local function best(lanes, why)
   return id, score, from
 end
 
--- What a Claude task reserves of the day's budget; nil when it does not fit any more.
-local function reservation(t, args, why)
-  local daily = tonumber(args[5])
-  if not daily or t.kind == 'python' then return 0 end
-  local own, held = math.min(tonumber(t.more[COST] or args[6]) or 0, daily), 0
-  for _, usd in ipairs(call('HVALS', P .. 'reserved')) do held = held + tonumber(usd) end
-  local left = daily - held - (tonumber(call('HGET', P .. 'spent', q.today()) or 0) or 0)
-  if left > 0 and own <= left + 1e-9 then return own end
-  why.kept_back = held > 0 and 'gate' or 'budget' -- what others have reserved may fall free again
-  return nil
+local function reserved_of(key)
+  local held = 0
+  for _, amount in ipairs(call('HVALS', P .. key)) do held = held + tonumber(amount) end
+  return held
 end
 
-local function lease(t, from, usd, args)
+-- Whether `own` fits into what is left of a day; `why.kept_back` says what it waits for when it does not.
+local function fits(own, daily, spent, reserved, reason, why)
+  local held = reserved_of(reserved)
+  local left = daily - held - (tonumber(call('HGET', P .. spent, q.today()) or 0) or 0)
+  if left > 0 and own <= left + 1e-9 then return true end
+  why.kept_back = held > 0 and 'gate' or reason -- what others have reserved may fall free again
+  return false
+end
+
+-- What a Claude task reserves of the day's budgets, USD and tokens; nil when it does not fit any more. In tokens it is
+-- the average of recent runs; before any is known all of the day, so that the first one runs alone.
+local function reservation(t, args, why)
+  local daily, daily_tokens, usd, tokens = tonumber(args[5]), tonumber(args[7]), 0, 0
+  if t.kind == 'python' then return 0, 0 end
+  if daily then
+    local own = tonumber(t.more[COST] or args[6]) or 0
+    usd = math.max(0, math.min(own - q.cost_so_far(t), daily)) -- what is left to it; nothing where it has no limit
+    if not fits(usd, daily, 'spent', 'reserved', 'budget', why) then return nil end
+  end
+  if daily_tokens then
+    tokens = math.min(tonumber(call('HGET', P .. 'counters', 'tokens_each')) or daily_tokens, daily_tokens)
+    if not fits(tokens, daily_tokens, 'spent_tokens', 'reserved_tokens', 'token budget', why) then return nil end
+  end
+  return usd, tokens
+end
+
+local function lease(t, from, usd, tokens, args)
   local owner, nonce, now = args[1], args[2], q.now_ms()
   local token, attempt = call('HINCRBY', P .. 'counters', 'token', 1), tonumber(t.more[ATTEMPT] or 0) + 1
   t.news = { 'owner', owner, 'token', token, 'attempt', attempt, 'started_ms', now }
@@ -113,6 +133,10 @@ local function lease(t, from, usd, args)
   if usd > 0 then
     q.set_special(t, 'reserved', usd)
     call('HSET', P .. 'reserved', t.id, usd)
+  end
+  if tokens > 0 then
+    q.set_special(t, 'reserved_tokens', tokens)
+    call('HSET', P .. 'reserved_tokens', t.id, tokens)
   end
   q.become(t, 'running')
   call('ZADD', P .. 'leases', now + tonumber(args[3]), t.id)
@@ -146,19 +170,20 @@ local function try(id, score, from, args, why)
     q.to_held(t, often .. '; look at its attempts before ./baton retry')
     return nil
   end
-  local usd = reservation(t, args, why)
+  local usd, tokens = reservation(t, args, why)
   if not usd then
     from.passed = true
     return nil
   end
   call('ZREM', from.key, id)
   if t.lock ~= '' and not q.take_lock(t, score) then return nil end
-  return lease(t, from, usd, args)
+  return lease(t, from, usd, tokens, args)
 end
 
 function q.claim(ARGV)
   local again = not q.is_first and given_before(ARGV[1], ARGV[2], tonumber(ARGV[3]))
   if again then return again end
+  q.set_offset(ARGV[8])
   move_due()
   local closed, next_ms = read_gate()
   local lanes, why = lanes_of(ARGV, closed), { kept_back = '' }
@@ -166,7 +191,7 @@ function q.claim(ARGV)
   while id do
     local found = try(id, score, from, ARGV, why)
     if found then
-      if ARGV[7] == '1' then wake_next(lanes) end
+      if ARGV[9] == '1' then wake_next(lanes) end
       return found
     end
     id, score, from = best(lanes, why)

@@ -1,12 +1,14 @@
 -- prune: finished records and old identities, a bounded number at a time.
--- ARGV: ms to keep a finished record, ms to keep an identity, most of each to remove. Answers the ids of the records removed.
+-- ARGV: ms to keep a finished record, ms to keep an identity, most of each to remove, days to keep the table of costs.
+-- Answers the ids of the records removed.
 -- An identity outlives its record, so that what was done long ago is not done again; it goes only when both are old.
 function q.prune(ARGV)
   local now, limit, removed = q.now_ms(), ARGV[3], {}
   for _, state in ipairs({ 'succeeded', 'failed', 'cancelled' }) do
     local old = now - tonumber(ARGV[1])
     for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'finished:' .. state, '-inf', old, 'LIMIT', 0, limit)) do
-      local t = q.load(id)
+      local t = q.load(id, 'attempt')
+      q.forget_charges(t, t.more[1])
       q.leave(t)
       q.tally(t, 'in', -1)
       call('ZREM', P .. 'ids', id)
@@ -25,5 +27,6 @@ function q.prune(ARGV)
       call('HDEL', P .. 'keys', name)
     end
   end
+  q.forget_costs(tonumber(ARGV[4]))
   return removed
 end

@@ -1,6 +1,6 @@
 -- settle: the attempt is over. The record moves, and what its end causes goes in, in one step.
 -- ARGV: id, token, state (succeeded failed cancelled | scheduled = retry | held), outcome, reason, result ('' none),
---       due ms from now (retry), body ('' as it is), cost usd, session ('' as it is), number of tasks that follow, their
+--       due ms from now (retry), body ('' as it is), costs, session ('' as it is), number of tasks that follow, their
 --       values (see insert), what a chord gets of it ('' nothing), number of values to store, then key, value each,
 --       then keys of values to remove.
 -- Answers {'ok', state}; the same token again gets the same answer; anybody else's gets {'stale', state}.
@@ -20,7 +20,7 @@ function q.settle(ARGV)
   q.leave(t)
   q.set(t, 'settled_token', token)
   q.set(t, 'settled_state', state)
-  q.add_cost(t, ARGV[9])
+  q.add_costs(t, ARGV[9])
   if ARGV[6] ~= '' then q.set(t, 'result', ARGV[6]) end
   if ARGV[8] ~= '' then
     call('HSETNX', t.key, 'first_body', call('HGET', t.key, 'body') or '') -- for requeue: it has all retries

@@ -244,7 +244,7 @@ def test_a_spent_budget_closes_the_gate_for_the_rest_of_the_day(
     site.start("consumer", "1")
     try:
         assert site.finish(site.submit(script(say("the first is paid")))).state is State.SUCCEEDED
-        assert site.store.spent_today_usd() > 0
+        assert site.store.today().usd > 0
         task_id = site.submit(script(say("the second is not")))
         wait_until(lambda: site.store.gate(), 20, "the gate closes")
         assert site.store.gate()[0].reason == "budget"

@@ -8,13 +8,15 @@ import redis
 
 from chaos.proxy import Proxy
 from durable.connect import connect
+from durable.costs import Cost
 from durable.errors import CursorMovedError
-from durable.records import Cursor, Lease, State, Submission
+from durable.records import Budget, Cursor, Lease, State, Submission
 from durable.store import LeaseStore
 from tests.conftest import PrivateServer
 
 QUEUES = ("default",)
 LEASE_MS = 30_000
+COST = Cost(model="m", usd=0.5, input=3)
 
 
 class Bench:
@@ -83,7 +85,7 @@ def settle(state: State, **more: Any) -> Callable[[Bench], bool]:
     def act(bench: Bench) -> bool:
         follow = [sub("next", key="after:runs")]
         return bench.store.settle(
-            bench.lease, state, outcome="o", cost_usd=0.5, follow=follow, **more
+            bench.lease, state, outcome="o", costs=[COST], follow=follow, **more
         )
 
     return act
@@ -93,7 +95,7 @@ def release(delay_ms: int) -> Callable[[Bench], bool]:
     def act(bench: Bench) -> bool:
         lease = bench.lease
         return bench.store.release(
-            *(lease.id, lease.token), outcome="o", reason="r", delay_ms=delay_ms, cost_usd=0.5
+            *(lease.id, lease.token), outcome="o", reason="r", delay_ms=delay_ms, costs=[COST]
         )
 
     return act
@@ -102,6 +104,17 @@ def release(delay_ms: int) -> Callable[[Bench], bool]:
 def expire(bench: Bench) -> None:
     """The lease of the running task is over, by hand: no test waits 30 s."""
     bench.store.client.zadd(bench.store.prefix + "leases", {bench.lease.id: 1})
+
+
+def lost_run(bench: Bench) -> None:
+    """A Claude run whose end nobody saw."""
+    bench.unpause()
+    bench.store.submit([sub("claude", kind="claude", priority=99)])
+    bench.lease = leased(bench.store.claim("me", "n5", QUEUES, LEASE_MS, budget=Budget(9.0, 2.0)))
+    bench.store.started(bench.lease, {"pid": 7}, "session")
+    for _ in ("suspected", "requeued"):
+        expire(bench)
+        bench.store.reap(0)
 
 
 CASES: dict[str, Case] = {
@@ -121,6 +134,7 @@ CASES: dict[str, Case] = {
     "settle held": Case(settle(State.HELD)),
     "release": Case(release(0), repeat=False),
     "release for later": Case(release(60_000), repeat=False),
+    "price": Case(lambda b: b.store.price("claude", 1, [COST]), repeat=False, before=lost_run),
     "reap, suspecting": Case(lambda b: b.store.reap(15_000), repeat=[], before=expire),
     "cancel a waiting one": Case(lambda b: b.store.cancel("waits"), repeat=State.CANCELLED),
     "cancel a running one": Case(lambda b: b.store.cancel("runs")),

@@ -86,4 +86,4 @@ def test_a_redis_that_is_away_before_the_start_costs_no_attempt(tmp_path: Path) 
             runs_in(tmp_path, claude_command="/nowhere").attempt(object(), "prompt", {}, {})
     finally:
         effects.end()
-    assert running.cost_usd == 0
+    assert running.costs == []

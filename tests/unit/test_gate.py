@@ -2,9 +2,9 @@
 
 import time
 
-from durable.records import Budget, Lease, State
+from durable.records import State
 from durable.store import LeaseStore
-from tests.unit.leasing import LEASE_MS, QUEUES, claim, expire, nothing, state, sub
+from tests.unit.leasing import claim, expire, nothing, sub
 
 LIMIT = "usage limit"
 USUAL = "claude:default"
@@ -142,86 +142,3 @@ def test_the_end_of_one_limit_does_not_open_a_pause(store: LeaseStore) -> None:
     store.close_gate("claude", LIMIT, by="t", why="spent", until_ms=store.now_ms() - 1)
     store.close_gate("all", "pause", by="me", why="holiday")
     assert [e.reason for e in store.gate()] == ["pause"]
-
-
-# -- the day's budget
-
-BUDGET = Budget(10.0, 4.0)
-
-
-def test_a_claim_reserves_what_the_task_may_cost(store: LeaseStore) -> None:
-    store.submit([sub("a", kind="claude"), sub("b", kind="claude", budget_usd=6.0)])
-    first = claim(store, "1", budget=BUDGET)
-    assert store.reserved_usd() == 4.0
-    claim(store, "2", "another", budget=BUDGET)
-    assert store.reserved_usd() == 10.0
-    store.settle(first, State.SUCCEEDED, outcome="succeeded", cost_usd=0.5)
-    assert (store.reserved_usd(), store.spent_today_usd()) == (6.0, 0.5)
-
-
-def test_a_task_that_does_not_fit_waits_for_what_others_have_reserved(store: LeaseStore) -> None:
-    store.submit([sub(name, kind="claude") for name in "abc"] + [sub("p")])
-    leases = [claim(store, str(n), str(n), budget=BUDGET) for n in range(2)]
-    assert claim(store, "python", budget=BUDGET).id == "p"  # costs nothing
-    assert nothing(store, budget=BUDGET).kept_back == "gate"
-    store.client.delete("{test}:wake:default")
-    store.settle(leases[0], State.SUCCEEDED, outcome="succeeded", cost_usd=0.1)
-    assert store.client.zcard("{test}:wake:default") == 1  # whoever waits is told
-    assert claim(store, "again", budget=BUDGET).id == "c"
-
-
-def test_a_spent_day_is_said_so_and_a_claim_without_a_budget_does_not_care(
-    store: LeaseStore,
-) -> None:
-    store.submit([sub("a", kind="claude"), sub("b", kind="claude")])
-    lease = claim(store, "1", budget=BUDGET)
-    store.settle(lease, State.SUCCEEDED, outcome="succeeded", cost_usd=7.0)
-    assert nothing(store, budget=BUDGET).kept_back == "budget"
-    assert claim(store, "2").id == "b"
-
-
-def test_a_task_that_may_cost_more_than_a_day_runs_alone(store: LeaseStore) -> None:
-    store.submit([sub("big", kind="claude", budget_usd=99.0), sub("small", kind="claude")])
-    assert claim(store, "1", budget=BUDGET).id == "big"
-    assert store.reserved_usd() == 10.0
-    assert nothing(store, budget=BUDGET).kept_back == "gate"
-
-
-def test_tasks_without_a_limit_of_their_own_reserve_nothing(store: LeaseStore) -> None:
-    store.submit([sub("a", kind="claude"), sub("b", kind="claude")])
-    first = claim(store, "1", budget=Budget(10.0))
-    store.settle(first, State.SUCCEEDED, outcome="succeeded", cost_usd=12.0)
-    assert nothing(store, budget=Budget(10.0)).kept_back == "budget"
-
-
-def test_a_run_whose_end_nobody_saw_is_booked_at_its_reservation(store: LeaseStore) -> None:
-    store.submit([sub("a", kind="claude")])
-    lease = claim(store, "1", budget=BUDGET)
-    store.started(lease, {"pid": 1}, "session")
-    expire(store, "a")
-    assert (store.reserved_usd(), store.spent_today_usd()) == (0.0, 4.0)
-    again = claim(store, "2", budget=BUDGET)
-    assert again.charged_usd == 4.0
-    # the next attempt found what it had really cost
-    store.settle(again, State.SUCCEEDED, outcome="succeeded", cost_usd=1.0 - again.charged_usd)
-    assert store.spent_today_usd() == 1.0
-
-
-def test_a_run_that_was_given_back_without_a_price_is_booked_at_its_reservation(
-    store: LeaseStore,
-) -> None:
-    store.submit([sub("a", kind="claude")])
-    lease = claim(store, "1", budget=BUDGET)
-    store.started(lease, {"pid": 1}, "session")
-    store.release("a", lease.token, outcome="interrupted", reason="", unpriced=True)
-    assert store.spent_today_usd() == 4.0
-
-
-def test_a_run_that_never_started_costs_nothing(store: LeaseStore) -> None:
-    store.submit([sub("a", kind="claude")])
-    claim(store, "1", budget=BUDGET)
-    expire(store, "a")
-    assert store.spent_today_usd() == 0.0
-    found = store.claim("me", "2", QUEUES, LEASE_MS, budget=BUDGET)
-    assert isinstance(found, Lease)
-    assert (found.charged_usd, state(store, "a")) == (0.0, State.RUNNING)

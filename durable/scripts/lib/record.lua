@@ -4,8 +4,8 @@ function q.task_key(id) return P .. 'task:' .. id end
 
 -- What few tasks have is looked up only for those that have any of it: they have the field `special`.
 local function load_special(t)
-  local r = call('HMGET', t.key, 'lock', 'cancel', 'probe', 'reserved', 'run', 'suspected', 'charged')
-  t.lock, t.cancel, t.probe, t.reserved, t.run, t.suspected, t.charged = r[1] or '', unpack(r, 2)
+  local r = call('HMGET', t.key, 'lock', 'cancel', 'probe', 'reserved', 'reserved_tokens', 'run', 'suspected')
+  t.lock, t.cancel, t.probe, t.reserved, t.reserved_tokens, t.run, t.suspected = r[1] or '', unpack(r, 2)
 end
 
 -- `more` are names of further fields; their values follow in t.more.
@@ -34,11 +34,11 @@ function q.save(t)
   t.news = {}
 end
 
--- How many tasks of each source came in, ended and are held; what follows from a task counts as one source together.
-function q.tally(t, word, by)
-  local source = string.sub(t.source, 1, 5) == 'task:' and 'task' or t.source
-  call('HINCRBY', P .. 'sources', source .. '|' .. word, by)
-end
+-- What follows from a task counts as one source together.
+function q.source_of(t) return string.sub(t.source, 1, 5) == 'task:' and 'task' or t.source end
+
+-- How many tasks of each source came in, ended and are held.
+function q.tally(t, word, by) call('HINCRBY', P .. 'sources', q.source_of(t) .. '|' .. word, by) end
 
 function q.become(t, state)
   t.state = state
@@ -90,12 +90,13 @@ end
 -- The lease is over, and with it all that it gave: the lock, the right to probe, the reservation.
 function q.end_lease(t)
   call('ZREM', P .. 'leases', t.id)
-  if t.cancel or t.run or t.suspected or t.charged then call('HDEL', t.key, 'cancel', 'run', 'suspected', 'charged') end
+  if t.cancel or t.run or t.suspected then call('HDEL', t.key, 'cancel', 'run', 'suspected') end
   if t.lock ~= '' then q.free_lock(t) end
   if t.probe then q.end_probe(t) end
-  if t.reserved then
-    call('HDEL', t.key, 'reserved')
+  if t.reserved or t.reserved_tokens then
+    call('HDEL', t.key, 'reserved', 'reserved_tokens')
     call('HDEL', P .. 'reserved', t.id)
+    call('HDEL', P .. 'reserved_tokens', t.id)
     q.wake_all() -- somebody may have waited for that part of the day's budget
   end
 end
@@ -113,24 +114,6 @@ function q.leave(t)
     call('ZREM', P .. 'finished:' .. t.state, t.id)
     q.tally(t, t.state, -1)
   end
-end
-
--- Days are counted in UTC from 1970.
-function q.today() return math.floor(q.now_ms() / 86400000) end
-
--- What an attempt cost, on its task and on the day, for the budget.
-function q.add_cost(t, usd)
-  if (tonumber(usd) or 0) ~= 0 then
-    call('HINCRBYFLOAT', t.key, 'cost_usd', usd)
-    call('HINCRBYFLOAT', P .. 'spent', q.today(), usd)
-  end
-end
-
--- A run whose end nobody saw is booked with all that was reserved for it. The next attempt may find what it really cost.
-function q.charge(t)
-  if not (t.reserved and t.run) then return end
-  q.add_cost(t, t.reserved)
-  q.set_special(t, 'charged', t.reserved)
 end
 
 -- The id that stands for a task already, by its id or by its key; nil when it is new.
