@@ -17,6 +17,7 @@ REMEDIES = {
     "login": "./baton login; after another change ./baton unpause login (one task tries now and then)",
     "billing": "see to your credit; one task tries now and then, or at once: ./baton unpause billing",
     "budget": "raise budget_usd_per_day in baton.yaml and run ./baton up, or wait for tomorrow",
+    "token budget": "raise budget_tokens_per_day in baton.yaml and run ./baton up, or wait for tomorrow",
     "usage limit": "wait; or try at once: ./baton unpause usage limit",
     "claude missing": "npm install -g @anthropic-ai/claude-code, or set claude.command in baton.yaml",
 }

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli import queue
+from cli import costs, queue
 from cli.errors import CliError
 from cli.terminal import ago, moment, paint, print_json, printable, state, table, usd
 
@@ -134,10 +134,12 @@ def show(args: argparse.Namespace) -> int:
     folders = attempts(store_var(), record.id)
     if args.json:
         more = {"prompt": prompt(record), "result": result, "attempts": list(map(str, folders))}
+        more["costs"] = costs.of_attempts(folders)
         print_json(queue.facts(record) | more)
         return 0
     print(f"{record.id}  {state(record.state.value)}")
-    below = [("waits for", waits_for(store, record)), *(("folder", str(f)) for f in folders)]
+    spent = map(costs.of_attempt, costs.of_attempts(folders))
+    below = [("waits for", waits_for(store, record)), *(("folder", text) for text in spent)]
     for label, text in (pair for pair in (*_facts(record), *below) if pair[1]):
         print(f"  {label:<10} {printable(text)}")
     for label, text in (("prompt", prompt(record)), ("result", _text(result))):
@@ -169,8 +171,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     found = [(name, str(getattr(record, name) or "")) for name in _SHOWN]
     times = ((name, getattr(record, f"{name}_ms")) for name in _TIMES)
     found += [(name, moment(ms)) for name, ms in times if ms]
-    if record.cost_usd:
-        found.append(("cost", f"${record.cost_usd:.4f}"))
+    found += costs.of_record(record)
     return [(name, text) for name, text in found if text]
 
 

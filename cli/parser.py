@@ -116,12 +116,15 @@ def _looking(verbs: Verbs) -> None:
     logs = verbs.add("logs", "cli.logs:logs", "show what Claude said and did on a task", json=True)
     logs.add_argument("id", metavar="ID", help="a task's id, or the unique beginning of it")
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the task ends")
+    costs = verbs.add("costs", "cli.costs:costs", "what Claude tasks cost, day by day", json=True)
+    costs.add_argument("--days", type=_positive, default=30, help="of so many (default 30)")
+    costs.add_argument("--by", choices=("source", "model", "day"), help="sum by this (default day)")
 
 
 def _acting(verbs: Verbs) -> None:
     for name, text in (
         ("cancel", "cancel a task, running or not"),
-        ("retry", "put a task that ended back into the queue"),
+        ("retry", "put a task that ended back into the queue, with all retries and a full budget"),
     ):
         verb = verbs.add(name, f"cli.act:{name}", text, json=True)
         verb.add_argument("id", metavar="ID", help="a task's id, or the unique beginning of it")

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cli import gate, look, queue, upkeep
+from cli import costs, gate, look, queue, upkeep
 from cli.apps import planned
 from cli.errors import CliError
 from cli.missing import Notice, notices
@@ -15,6 +15,7 @@ from cli.report import app_facts, app_table
 from cli.terminal import ago, paint, print_json, state, table, usd
 
 if TYPE_CHECKING:
+    from durable.costs import Today
     from durable.records import GateEntry, Record, State
     from settings import Settings
 
@@ -30,6 +31,7 @@ class Queue(NamedTuple):
     sources: dict[str, dict[State, int]]
     running: list[Record]
     recent: list[Record]
+    today: Today
     now_ms: int
 
 
@@ -76,6 +78,7 @@ def _queue() -> Queue:
         sources=store.counts_by_source(),
         running=look.chosen(store, "running", None, _RUNNING),
         recent=look.ended(store, _RECENT),
+        today=store.today(),
         now_ms=store.now_ms(),
     )
 
@@ -94,6 +97,7 @@ def _facts(
         "gate": None if tasks is None else [gate.facts(entry) for entry in tasks.gate],
         "counts": None if tasks is None else {k.value: n for k, n in tasks.counts.items()},
         "sources": None if tasks is None else _sources(tasks),
+        "today": None if tasks is None else costs.today_facts(settings, tasks.today),
         "running": None if tasks is None else [queue.facts(record) for record in tasks.running],
         "recent": None if tasks is None else [queue.facts(record) for record in tasks.recent],
         "missing": [notice._asdict() for notice in missing],
@@ -117,6 +121,8 @@ def _print(
             print("Nothing runs. ./baton up starts it.")
     if tasks:
         _print_tasks(tasks)
+        if tasks.today.usd or tasks.today.tokens or tasks.today.reserved_usd:
+            print(f"\n{costs.today_line(settings, tasks.today)}")
 
 
 def _print_tasks(tasks: Queue) -> None:

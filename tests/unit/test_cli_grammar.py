@@ -17,8 +17,8 @@ from settings import ClaudeOptions
 from tests.conftest import ROOT
 
 VERBS = (
-    *("up", "down", "restart", "status", "login", "add", "list", "show", "logs", "cancel"),
-    *("retry", "pause", "unpause", "demo", "shell", "check", "test"),
+    *("up", "down", "restart", "status", "login", "add", "list", "show", "logs", "costs"),
+    *("cancel", "retry", "pause", "unpause", "demo", "shell", "check", "test"),
 )
 
 
