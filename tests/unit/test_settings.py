@@ -183,6 +183,8 @@ MISTAKES = {
     "a runtime of nothing": ("claude:\n  max_runtime: 0\n", 2, "reads 0", "above 0"),
     "a poll without rest": (POLLER.replace("5m", "10ms"), 3, '"10ms"', "1s or more"),
     "no budget": ("budget_usd_per_day: 0\n", 1, "reads 0", "USD above 0"),
+    "no budget of tokens": ("budget_tokens_per_day: 1.5\n", 1, "reads 1.5", "whole number, 1 or"),
+    "the user's time zone": ("timezone: Europe/Berlni\n", 1, "Berlni", "Europe/Berlin"),
     "too many consumers": ("consumers: 1000\n", 1, "reads 1000", "0 to 256"),
     "no number of consumers": ("consumers: two\n", 1, '"two"', "{queues: [...], count: N}"),
     "a group without queues": ("consumers:\n- {queues: []}\n", 2, "queues reads []", "one queue"),
@@ -514,6 +516,14 @@ def test_budgets_that_do_not_fit_together_are_a_warning(load: Load) -> None:
     assert load("claude:\n  max_budget_usd: 2\nbudget_usd_per_day: 5\n").warnings == ()
 
 
+def test_a_schedule_without_a_time_zone_has_the_user_s(load: Load) -> None:
+    own = SCHEDULE.replace("schedules:\n", "") + "    timezone: Asia/Tokyo\n"
+    found = load("timezone: Europe/Berlin\n" + SCHEDULE + own.replace("  s:", "  other:"))
+    assert found.timezone == "Europe/Berlin"
+    zones = {name: schedule.timezone for name, schedule in found.schedules.items()}
+    assert sorted(zones.values(), key=str) == ["Asia/Tokyo", "Europe/Berlin"]
+
+
 def test_a_printed_setting_shows_no_secret(load: Load) -> None:
     found = load("", "REDIS_URL=redis://:s3cret@h\nTOKEN=s3cret\n")
     assert "s3cret" not in repr(found) + str(found.redis) + json.dumps(
@@ -535,6 +545,8 @@ BEFORE = "claude: {model: a}\nredis: redis://h\n" + INBOX + POLLER + SCHEDULE
         ("model: a", "model: b", {"consumer"}),
         ("claude:", "tasks: [mine]\nclaude:", {"scheduler", "consumer"}),
         ("claude:", "budget_usd_per_day: 3\nclaude:", {"consumer"}),
+        ("claude:", "budget_tokens_per_day: 3\nclaude:", {"consumer"}),
+        ("claude:", "timezone: Asia/Tokyo\nclaude:", {"consumer", "scheduler"}),
         ("claude: {", "claude: {command: /x, ", {"consumer"}),
         ("claude:", "# a comment\nclaude:", set()),
         ("claude:", "consumers: 5\nclaude:", set()),
