@@ -41,7 +41,10 @@ def price_lost(store: LeaseStore, var: Path, home: str, task_id: str = "") -> No
     `home` begins the names of the owners of this instance and host. Raises redis.RedisError.
     """
     for lost in store.unpriced():
-        if task_id in ("", lost.id) and (costs := _costs_of_lost(var, home, lost)) is not None:
+        if task_id not in ("", lost.id):
+            continue
+        costs = _costs_of_lost(var, home, lost)
+        if costs is not None:
             store.price(lost.id, lost.attempt, costs)
             words = (lost.id, lost.attempt, total_usd(costs))
             log.info("task %s: attempt %d, whose end nobody saw, cost %.4f USD", *words)

@@ -182,15 +182,13 @@ class LeaseStore(Views):
         costs: Sequence[Cost] = (),
         session: str = "",
         excused: bool = True,
-        unpriced: bool = False,
     ) -> bool:
         """Give the task back uncounted; False when the lease was not ours (harmless).
 
         Without `excused` the start counts towards STARTS_CAP: for an owner that died with it.
-        `unpriced`: nobody saw what its run cost, so what was reserved for it is charged; see `price`.
         """
         args = (task_id, token, outcome, reason, delay_ms, written(costs), session)
-        return bool(self._run("release", *args, int(excused), int(unpriced)) == b"ok")
+        return bool(self._run("release", *args, int(excused)) == b"ok")
 
     def price(self, task_id: str, attempt: int, costs: Sequence[Cost]) -> bool:
         """Book what a run whose end nobody saw really cost, in place of what was charged for it.

@@ -234,11 +234,16 @@ def test_without_claude_the_gate_says_how_to_get_it(short_tmp: Path, api: StandI
         site.close()
 
 
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [({"budget_usd_per_day": 0.000001}, "budget"), ({"budget_tokens_per_day": 1}, "token budget")],
+    ids=["dollars", "tokens"],
+)
 def test_a_spent_budget_closes_the_gate_for_the_rest_of_the_day(
-    short_tmp: Path, api: StandInProcess
+    short_tmp: Path, api: StandInProcess, limit: dict[str, float], reason: str
 ) -> None:
     dotenv(short_tmp, api)
-    config = {"consumers": 1, "claude": claude_settings(), "budget_usd_per_day": 0.000001}
+    config = {"consumers": 1, "claude": claude_settings(), "timezone": "Asia/Tokyo", **limit}
     site = ClaudeSite(short_tmp, config)
     site.start("redis")
     site.start("consumer", "1")
@@ -247,7 +252,8 @@ def test_a_spent_budget_closes_the_gate_for_the_rest_of_the_day(
         assert site.store.today().usd > 0
         task_id = site.submit(script(say("the second is not")))
         wait_until(lambda: site.store.gate(), 20, "the gate closes")
-        assert site.store.gate()[0].reason == "budget"
+        [entry] = site.store.gate()
+        assert (entry.reason, (entry.until_ms or 0) % 86_400_000) == (reason, 15 * 3_600_000)
         assert site.wait_for(task_id, State.QUEUED).counted == 0
     finally:
         site.close()

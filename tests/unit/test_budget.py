@@ -73,16 +73,6 @@ def test_a_run_whose_end_nobody_saw_is_booked_at_its_reservation(store: LeaseSto
     assert store.cost_so_far("a") == 0.0  # a charge is no price
 
 
-def test_a_run_that_was_given_back_without_a_price_is_booked_at_its_reservation(
-    store: LeaseStore,
-) -> None:
-    store.submit([sub("a", kind="claude")])
-    lease = claim(store, "1", budget=BUDGET)
-    store.started(lease, {"pid": 1}, "session")
-    store.release("a", lease.token, outcome="interrupted", reason="", unpriced=True)
-    assert store.today().usd == 4.0
-
-
 def test_a_run_that_never_started_costs_nothing(store: LeaseStore) -> None:
     store.submit([sub("a", kind="claude")])
     claim(store, "1", budget=BUDGET)
