@@ -34,21 +34,28 @@ def site(short_tmp: Path, api: StandInProcess) -> Iterator[ClaudeSite]:
     own.close()
 
 
-def begun(site: ClaudeSite, task_id: str, mark: Path, attempt: int = 1) -> None:
-    """The attempt is in its second call of the API, or further: its first one is in the stream."""
+def begun(site: ClaudeSite, task_id: str, mark: Path) -> None:
+    """The tool of its first turn runs, and the call of the API that asked for it is in the stream."""
     wait_until(mark.exists, 40, "its tool runs")
-    stream = site.attempt(task_id, attempt) / "stream.jsonl"
+    stream = site.attempt(task_id) / "stream.jsonl"
     wait_until(lambda: b'"assistant"' in stream.read_bytes(), 10, "the call is in the stream")
-    mark.unlink()
 
 
-def kill_all(site: ClaudeSite, task_id: str, attempt: int = 1) -> None:
+def runner_of(site: ClaudeSite, task_id: str) -> int:
+    return int(json.loads((site.attempt(task_id) / "runner.json").read_text())["pid"])
+
+
+def claude_of(site: ClaudeSite, task_id: str) -> int:
+    runner = runner_of(site, task_id)
+    return int(Path(f"/proc/{runner}/task/{runner}/children").read_text().split()[0])
+
+
+def kill_all(site: ClaudeSite, task_id: str) -> None:
     """SIGKILL to the consumer, the runner and claude at once."""
-    pid = json.loads((site.attempt(task_id, attempt) / "runner.json").read_text())["pid"]
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    processes = (runner_of(site, task_id), claude_of(site, task_id))
     site.processes["consumer-1"].send_signal(signal.SIGSTOP)  # so that it sees nothing of it
-    for one in (pid, *map(int, children)):
-        os.kill(one, signal.SIGKILL)
+    for pid in processes:
+        os.kill(pid, signal.SIGKILL)
     site.kill("consumer-1")
 
 
@@ -85,8 +92,9 @@ def test_a_session_that_goes_on_is_paid_for_once(site: ClaudeSite) -> None:
     """Newer CLIs say in a result what the whole session cost."""
     mark, go = site.folder / "mark", site.folder / "go"
     step = bash(f"touch {mark}; test -e {go} || sleep 600; true")
-    task_id = site.submit(script(step, say("done")), max_runtime="5s")
+    task_id = site.submit(script(step, say("done")))
     begun(site, task_id, mark)
+    os.kill(claude_of(site, task_id), signal.SIGINT)  # it writes down its session and its cost
     site.wait_for(task_id, State.SCHEDULED)
     go.touch()
     site.store.hasten(task_id)
@@ -102,8 +110,7 @@ def test_a_task_s_budget_holds_across_its_attempts(site: ClaudeSite) -> None:
     step = bash(f"touch {mark}; test -e {go} || sleep 600; true")
     task_id = site.submit(script(step, say("done")), max_budget_usd=1)
     begun(site, task_id, mark)
-    pid = json.loads((site.attempt(task_id) / "runner.json").read_text())["pid"]
-    os.kill(int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]), signal.SIGKILL)
+    os.kill(claude_of(site, task_id), signal.SIGKILL)
     spent_usd = site.wait_for(task_id, State.SCHEDULED).cost_usd
     assert spent_usd > 0
     go.touch()
