@@ -72,9 +72,9 @@ def options(args: argparse.Namespace) -> dict[str, Any]:
 
 def value_of(name: str, word: str | bool) -> object:
     """Return what a word on the command line means for an option: a list, a number, an object."""
-    from settings import ClaudeOptions
+    from settings.types import COMMANDS, ClaudeOptions
 
-    if isinstance(word, bool):
+    if isinstance(word, bool) or (name in COMMANDS and not word.lstrip().startswith("[")):
         return word
     if isinstance(getattr(ClaudeOptions(), name), tuple) and not word.lstrip().startswith("["):
         return split(word)

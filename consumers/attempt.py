@@ -20,6 +20,7 @@ from consumers import (
     handle,
     leftovers,
     processes,
+    refusal,
     result_file,
 )
 from consumers import folder as folders
@@ -27,6 +28,7 @@ from consumers.heartbeat import Heartbeat, Held
 from consumers.outcome import Conclusion, Exit, Outcome, conclude, early
 from consumers.preparation import Plan, Preparation, launch
 from consumers.stream import Summary
+from consumers.verification import Verification
 from durable import effects
 from durable.costs import Cost, total_usd
 from durable.effects import Effects
@@ -56,6 +58,7 @@ class Runs:
     ) -> None:
         self.settings, self.store = settings, store
         self.preparation = Preparation(settings, store)
+        self.verification = Verification(settings)
         self.heartbeat, self.stopping = heartbeat, stopping
 
     def attempt(
@@ -114,10 +117,11 @@ class Runs:
             return None
         chosen = self.preparation.options(changes)
         end = conclude(folders.read(folder, Summary())[0], ended, time.time(), chosen.on_denied)
-        if end.outcome is not Outcome.SUCCEEDED:
+        if end.outcome is not Outcome.SUCCEEDED or refusal.of(folder):
             return None
         log.info("task %s: the attempt in %s had succeeded already", lease.id, folder)
-        return _priced(end, booking.costs_of(folder)), chosen  # which _spent_usd has booked
+        end = _priced(end, booking.costs_of(folder))  # which _spent_usd has booked
+        return self._verified(running, end, chosen, folder), chosen
 
     def _latest_end(self, lease: Lease) -> tuple[Path, Exit | None]:
         """The newest attempt that ran; one that was given back before its start left no folder."""
@@ -143,18 +147,29 @@ class Runs:
     def _followed(
         self, running: Effects, run: handle.Handle, options: ClaudeOptions
     ) -> tuple[Conclusion, ClaudeOptions]:
-        held = next(h for h in self.heartbeat.in_hand() if h.lease.id == running.lease.id)
-        name = self.heartbeat.owner.rpartition(":")[2]
-        with grip.on(self.settings.var, name, run.folder, held.lease.token):
-            summary, ended = self._follow(run, held)
+        summary, ended = self._to_its_end(running, run)
         running.costs = booking.costs_of(run.folder, summary)
         end = conclude(summary, ended, time.time(), options.on_denied)
         end = _priced(end, running.costs)
-        if end.session_gone and held.lease.outcome:  # also of a run that another consumer began
+        if end.session_gone and running.lease.outcome:  # also of a run that another consumer began
             raise GiveBack(
                 "interrupted", "Claude does not find its session again; it begins afresh"
             )
-        return end, options
+        return self._verified(running, end, options, run.folder), options
+
+    def _to_its_end(self, running: Effects, run: handle.Handle) -> tuple[Summary, Exit]:
+        held = next(h for h in self.heartbeat.in_hand() if h.lease.id == running.lease.id)
+        name = self.heartbeat.owner.rpartition(":")[2]
+        with grip.on(self.settings.var, name, run.folder, held.lease.token):
+            return self._follow(run, held)
+
+    def _verified(
+        self, running: Effects, end: Conclusion, options: ClaudeOptions, folder: Path
+    ) -> Conclusion:
+        """The conclusion of the run in `folder` when its answer has been checked, where that is asked for."""
+        return self.verification.judge(
+            running.lease, end, options, folder, lambda run: self._to_its_end(running, run)[1]
+        )
 
     def _record_start(self, plan: Plan, run: handle.Handle) -> None:
         facts = {"folder": str(plan.folder), "pid": run.pid, "boot_id": processes.boot_id()}

@@ -12,7 +12,7 @@ class Outcome(StrEnum):
     """How an attempt ended. What follows from each stands in ARCHITECTURE.md."""
 
     SUCCEEDED = "succeeded"
-    """A complete result without an error, and nothing denied."""
+    """A complete result without an error, nothing denied, and `verify` and `json_schema` agree."""
     UNVERIFIED = "unverified"
     """The verify command or the JSON schema said no."""
     DENIED = "denied"

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from consumers.stream import Summary, fold, frame
 
+CHECK = "verify"
+"""The folder within an attempt's in which its `verify` command runs."""
+
 
 def of(var: Path, task_id: str, attempt: int) -> Path:
     """Where everything about an attempt lies."""

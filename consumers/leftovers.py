@@ -37,8 +37,9 @@ def give_back(var: Path, store: LeaseStore, holding: Holding) -> None:
 def end_runs(var: Path, task_id: str) -> int:
     """Stop every live attempt of a task on this host; how many processes had to be killed by hand."""
     for attempt in sorted((var / "attempts" / task_id).glob("[0-9]*")):
-        live = handle.attach(attempt)
-        if live is not None:
-            live.stop(live.token, "lost")
-            live.wait(LADDER_S)
+        for folder in (attempt, attempt / folders.CHECK):
+            live = handle.attach(folder)
+            if live is not None:
+                live.stop(live.token, "lost")
+                live.wait(LADDER_S)
     return processes.sweep_attempt(task_id, time.monotonic() + LADDER_S)

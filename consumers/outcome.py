@@ -28,7 +28,7 @@ __all__ = ["CLOSING", "Conclusion", "Exit", "Outcome", "conclude", "early"]
 CLOSING = frozenset({Outcome.AUTH, Outcome.BILLING, Outcome.USAGE_LIMIT})
 """The outcomes that close the gate: no other task would fare better."""
 
-_SHORT_OF = frozenset({11, 12, 23, 24, 26, 28, 35})
+SHORT_OF = frozenset({11, 12, 23, 24, 26, 28, 35})
 """EAGAIN, ENOMEM, ENFILE, EMFILE, ETXTBSY (claude is being updated), ENOSPC, EAGAIN of macOS."""
 
 _STOPS = {
@@ -84,7 +84,7 @@ def early(summary: Summary) -> Outcome | None:
 
 def _outcome(summary: Summary, ended: Exit, on_denied: str) -> Outcome:
     if ended.spawn_error is not None:
-        ours = ended.spawn_errno is None or ended.spawn_errno in _SHORT_OF
+        ours = ended.spawn_errno is None or ended.spawn_errno in SHORT_OF
         return Outcome.CRASHED if ours else Outcome.REJECTED
     if _complete(summary):
         return Outcome.DENIED if summary.denials and on_denied == "fail" else Outcome.SUCCEEDED

@@ -133,12 +133,13 @@ def _how_it_ended(summary: Summary, ended: Exit) -> str:
             if ended.signal == Signals.SIGKILL
             else ""
         )
-        return f"Claude was ended by {_signal_name(ended.signal)}{hint}"
+        return f"Claude was ended by {signal_name(ended.signal)}{hint}"
     without = "with an error" if summary.result else "without a result"
     return f"Claude ended {without} (exit status {ended.exit_code})"
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """The name of a signal, as kill(1) has it."""
     try:
         return Signals(number).name
     except ValueError:  # a realtime signal

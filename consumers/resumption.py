@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from consumers import handle
+from consumers import handle, refusal
 from consumers.folder import read
 from consumers.outcome import Conclusion, conclude
 from consumers.stream import Summary
@@ -19,12 +19,21 @@ The task was:
 
 {prompt}"""
 
+_REFUSED = """\
+You had finished this task, and your work was not accepted. {what}
+
+Correct what is wrong with it. The task was:
+
+{prompt}"""
+
 
 class Earlier(NamedTuple):
     """An attempt whose session the next one goes on in."""
 
     session: str
     message: str
+    refused: str = ""
+    """What was said against its success, where it was one."""
 
 
 def earlier(folders: Iterable[Path], now: float) -> Earlier | None:
@@ -42,12 +51,14 @@ def earlier(folders: Iterable[Path], now: float) -> Earlier | None:
         if end.session_gone:
             return None
         if summary.alive and summary.session_id:
-            return Earlier(summary.session_id, _what(end))
+            return Earlier(summary.session_id, _what(end), refusal.of(folder))
     return None
 
 
 def words(found: Earlier, prompt: str) -> str:
     """The prompt that the resumed session gets."""
+    if found.refused:
+        return _REFUSED.format(what=found.refused, prompt=prompt)
     return _WORDS.format(what=found.message, prompt=prompt)
 
 

@@ -26,7 +26,7 @@ def spawn(command: dict[str, Any]) -> tuple[int, int]:
     _prctl(PR_SET_CHILD_SUBREAPER, 1)  # orphans of any depth become our children
     files = (
         os.open("prompt.md", os.O_RDONLY),
-        os.open("stream.jsonl", STREAM_FILE, 0o600),
+        os.open(command.get("output", "stream.jsonl"), STREAM_FILE, 0o600),
         os.open("stderr.log", NEW_FILE, 0o600),
     )
     read_end, write_end = os.pipe()

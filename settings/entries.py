@@ -13,10 +13,12 @@ from settings.sections import (
     Fields,
     absolute,
     bad,
+    command_words,
     field,
     kinds,
     options,
     overlay,
+    program,
     read_entries,
     section,
     unknown_key,
@@ -187,23 +189,15 @@ def _poller(document: Document, path: KeyPath, fields: Fields) -> Fields:
     if isinstance(command, str):
         command = _split(document, (*path, "command"), command)
     if isinstance(command, list) and command and isinstance(command[0], str):
-        command = [_program(command[0], document.file.parent), *command[1:]]
+        command = [program(command[0], document.file.parent), *command[1:]]
     return {**fields, "command": command} if command else fields
 
 
 def _split(document: Document, path: KeyPath, line: str) -> list[str]:
-    import shlex  # for those who write a line instead of a list
-
     try:
-        return shlex.split(line)
+        return command_words(line)
     except ValueError as error:
-        allowed = "a command line with every quote closed, or a list of words"
-        raise bad(document, path, BadValueError(line, allowed)) from error
-
-
-def _program(word: str, base: Path) -> str:
-    """A program named by a path is found from baton.yaml's folder; a bare name on PATH."""
-    return absolute(word, base) if "/" in word else word
+        raise bad(document, path, error) from error
 
 
 def _schedule(document: Document, path: KeyPath, fields: Fields) -> Fields:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_type_hints
 import msgspec
 
 from settings.document import Document, KeyPath, SettingsError, dotted
-from settings.types import ClaudeOptions, Poller, Schedule, Watcher
+from settings.types import COMMANDS, ClaudeOptions, Poller, Schedule, Watcher
 from settings.values import (
     ENTRY_NAME,
     ENTRY_NAME_WORDS,
@@ -70,6 +70,8 @@ def _each(changes: Mapping[str, object], take: Callable[[str, object], Any]) -> 
 def resolve_option(name: str, value: object, base: Path) -> object:
     """One option checked and JSON-able, as in resolve_options. Raises ValueError."""
     plain = msgspec.to_builtins(option(name, value), enc_hook=float)
+    if name in COMMANDS and plain:
+        return [program(plain[0], base), *plain[1:]]
     if name not in _FOLDERS + _FILES:
         return list(plain) if isinstance(plain, tuple) else plain
     if isinstance(plain, str):
@@ -87,6 +89,8 @@ def option(name: str, value: object) -> Any:
     if name == "mcp_config":
         items = value if isinstance(value, (list, tuple)) else [value]
         value = [_json(item) if isinstance(item, dict) else item for item in items]
+    if name in COMMANDS and isinstance(value, str):
+        value = command_words(value)
     converted = convert(value, kind)
     return ("",) if name in _NONE_OF_THEM and converted == () else converted
 
@@ -99,6 +103,22 @@ def absolute(word: str, base: Path) -> str:
         return str(base / Path(word).expanduser())
     except RuntimeError as error:
         raise BadValueError(word, "a path; ~ alone is your home folder") from error
+
+
+def command_words(line: str) -> list[str]:
+    """The words of a command line, by the quotes of a shell and nothing else of one. Raises BadValueError."""
+    import shlex  # for those who write a line instead of a list
+
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        allowed = "a command line with every quote closed, or a list of words"
+        raise BadValueError(line, allowed) from error
+
+
+def program(word: str, base: Path) -> str:
+    """A program named by a path is found from `base`; a bare name on PATH."""
+    return absolute(word, base) if "/" in word else word
 
 
 def missing_paths(options: Mapping[str, Any]) -> list[tuple[str, str]]:

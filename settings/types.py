@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from settings.values import (
     AtLeastOne,
+    Command,
     Count,
     Cron,
     Duration,
@@ -87,14 +88,19 @@ class ClaudeOptions(Struct, frozen=True, kw_only=True):
     on_crash: Literal["resume", "rerun", "hold"] = "resume"
     on_denied: Literal["fail", "accept"] = "fail"
     result: Text | None = None
+    verify: Command = ()
+    verify_timeout: Span = Duration(300)
 
 
 OURS = frozenset(
     (
         *("cwd", "env", "max_runtime", "max_silence", "max_tool_runtime"),
         *("retries", "on_crash", "on_denied", "result"),
+        *("verify", "verify_timeout"),
     )
 )
+COMMANDS = ("verify",)
+"""Options that are a command: one text is a line of words, in which commas are nothing special."""
 CLI_OPTIONS = tuple(name for name in ClaudeOptions.__struct_fields__ if name not in OURS)
 
 

@@ -67,6 +67,7 @@ Text = Annotated[str, Meta(min_length=1, description="text")]
 Texts = Annotated[tuple[Text, ...], Meta(description="a list of text, or one text")]
 Tools = Annotated[tuple[str, ...], Meta(description='a list of tools, or "" for none')]
 Words = Annotated[tuple[Text, ...], Meta(min_length=1, description="a command line, or its words")]
+Command = Annotated[tuple[Text, ...], Meta(description="a command line, or its words")]
 Pause = Annotated[Duration, Meta(description=_DURATION_WORDS)]
 Span = Annotated[
     Duration, Meta(extra={"minimum_s": 0.001}, description=f"{_DURATION_WORDS}, above 0")

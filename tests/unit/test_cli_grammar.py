@@ -86,6 +86,9 @@ def parsed(*words: str) -> dict[str, Any]:
         (["--cwd", "/tmp"], {"cwd": "/tmp"}),
         (["--no-strict-mcp-config"], {"strict_mcp_config": False}),
         (["--json-schema", '{"type": "object"}'], {"json_schema": {"type": "object"}}),
+        (["--verify", "grep -q 'a, b' out"], {"verify": ["grep", "-q", "a, b", "out"]}),
+        (["--verify", '["make", "test"]'], {"verify": ["make", "test"]}),
+        (["--verify", "/bin/check"], {"verify": ["/bin/check"]}),
     ],
 )
 def test_an_option_of_claude_is_spelled_as_claude_spells_it(

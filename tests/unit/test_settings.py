@@ -127,6 +127,18 @@ def test_an_entry_holds_the_claude_options_written_in_it_and_no_others(load: Loa
     assert json.loads(json.dumps(inbox.options)) == inbox.options
 
 
+def test_a_check_is_a_line_or_words_and_a_path_is_found_from_the_file(load: Load) -> None:
+    inbox = load(INBOX + "    verify: ./checks/it 'two words' --fast\n").watchers["inbox"]
+    program = str(inbox.path.parent / "checks" / "it")
+    assert inbox.options == {"verify": [program, "two words", "--fast"]}
+    found = load("claude: {verify: [make, test], verify_timeout: 90s}\n").claude
+    assert (found.verify, found.verify_timeout) == (("make", "test"), 90.0)
+    assert settings.overlay(found, {"verify": "sh -c 'exit 0'"}).verify == ("sh", "-c", "exit 0")
+    assert settings.overlay(found, {"verify": []}).verify == ()
+    with pytest.raises(ValueError, match="every quote closed"):
+        settings.overlay(found, {"verify": "sh -c 'exit"})
+
+
 def test_an_empty_list_of_tools_or_sources_means_none_and_not_the_default(load: Load) -> None:
     claude = load("claude: {tools: [], setting_sources: []}\n").claude
     assert (claude.tools, claude.setting_sources) == (("",), ("",))
