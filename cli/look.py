@@ -132,14 +132,17 @@ def show(args: argparse.Namespace) -> int:
     record = queue.one(store, args.id)
     result = outcome_of(store, record)
     folders = attempts(store_var(), record.id)
+    where = workspace(store_var(), record.id)
     if args.json:
         more = {"prompt": prompt(record), "result": result, "attempts": list(map(str, folders))}
         more["costs"] = costs.of_attempts(folders)
+        more["workspace"] = where
         print_json(queue.facts(record) | more)
         return 0
     print(f"{record.id}  {state(record.state.value)}")
     spent = map(costs.of_attempt, costs.of_attempts(folders))
-    below = [("waits for", waits_for(store, record)), *(("folder", text) for text in spent)]
+    below = [("waits for", waits_for(store, record)), ("workspace", where)]
+    below += [("folder", text) for text in spent]
     for label, text in (pair for pair in (*_facts(record), *below) if pair[1]):
         print(f"  {label:<10} {printable(text)}")
     for label, text in (("prompt", prompt(record)), ("result", _text(result))):
@@ -186,6 +189,14 @@ def store_var() -> Path:
     import tasks
 
     return tasks.config.var
+
+
+def workspace(var: Path, task_id: str) -> str:
+    """Return the folder of its own that a task works or worked in; "" when there is none on this machine."""
+    from consumers.workspace_notes import find
+
+    found = find(var, task_id)
+    return str(found.path) if found and found.path.exists() else ""
 
 
 def attempts(var: Path, task_id: str) -> list[Path]:

@@ -22,6 +22,7 @@ from consumers import (
     processes,
     refusal,
     result_file,
+    workspaces,
 )
 from consumers import folder as folders
 from consumers.heartbeat import Heartbeat, Held
@@ -286,7 +287,16 @@ class Runs:
             "turns": end.turns,
             "duration_s": end.duration_s,
             "usage": end.usage,
+            **self._workspace(running),
         }
+
+    def _workspace(self, running: Effects) -> dict[str, Any]:
+        """Where the work lies, for a task that has a workspace of its own."""
+        left = workspaces.left(self.settings, running.lease.id, succeeded=True)
+        if left is None:
+            return {}
+        running.note = "; ".join(part for part in (running.note, left.words) if part)
+        return {"workspace": left.path or None, "branch": left.branch or None}
 
     def _write_result(self, lease: Lease, target: Path, text: str) -> str:
         """Write the result's file; the attempt stays a success when that fails, and its row says so."""

@@ -20,6 +20,7 @@ from huey.consumer import Consumer, Worker
 
 from consumers import lost_runs, spending
 from consumers.adoption import Adoption
+from consumers.caretaker import Caretaker
 from consumers.heartbeat import Heartbeat
 from consumers.housekeeper import Housekeeper
 from consumers.times import LEASE_MS
@@ -283,6 +284,7 @@ def run(settings: Settings, name: str, ready: Callable[[], None]) -> int:
         log.error("%s", error)
         return os.EX_CONFIG
     heartbeat.start()
+    Caretaker(settings, tasks.huey.store).start()
     ready()
     consumer.run()
     if heartbeat.in_hand():

@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consumers import claude, closing, handle, lost_runs, resumption, spending
+from consumers import claude, closing, handle, lost_runs, resumption, spending, workspaces
 from consumers import folder as folders
 from durable.records import Lease, Looks
 from durable.store import LeaseStore
@@ -67,10 +67,7 @@ class Preparation:
         """
         options = spending.with_what_is_left(self.options(changes), spent_usd)
         folder = folders.of(self.settings.var, lease.id, lease.attempt)
-        cwd = Path(options.cwd).expanduser() if options.cwd else Path()
-        cwd = self.settings.base / cwd
-        if not cwd.is_dir():
-            raise Fail("rejected", f"the working folder {cwd} does not exist", "correct `cwd`")
+        cwd = workspaces.folder_of(self.settings, lease, options)
         earlier = self._to_resume(lease, options)
         session = earlier.session if earlier else claude.session_id(lease.id, lease.attempt)
         told = resumption.words(earlier, prompt) if earlier else prompt

@@ -51,7 +51,7 @@ KEEP_FINISHED, KEYS_KEPT = Duration(30 * 86_400), Duration(90 * 86_400)
 _MISSING = "Run ./baton up once, or copy baton.example.yaml to it."
 _SECTIONS = [
     "instance", "redis", "redis_unsafe", "consumers", "claude", "budget_usd_per_day", "budget_tokens_per_day",
-    "timezone", "keep_finished", "keys_kept", "watchers", "pollers", "schedules", "tasks",
+    "timezone", "keep_finished", "keys_kept", "watchers", "pollers", "schedules", "tasks", "workspaces",
 ]  # fmt: skip
 
 
@@ -59,8 +59,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is configured, checked, with absolute paths.
 
     `base` is the folder of the yaml, which relative paths start from; `run_dir` holds unix sockets
-    (make_run_dir makes it). `environ` has what Baton and its attempts may see, `.env` under the
-    process's own; `dotenv` names what `.env` sets. `warnings` are for people to read.
+    (make_run_dir makes it), `workspaces` the folders of tasks that have one of their own. `environ` has
+    what Baton and its attempts may see, `.env` under the process's own; `dotenv` names what `.env` sets.
+    `warnings` are for people to read.
     """
 
     root: Path
@@ -68,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     base: Path
     var: Path
     run_dir: Path
+    workspaces: Path
     redis: RedisSettings
     instance: str = "baton"
     consumers: tuple[ConsumerGroup, ...] = (ConsumerGroup(("default",), 2),)
@@ -158,6 +160,7 @@ def _settings(document: Document, around: Surroundings) -> Settings:
     schedules = settings_entries.read_schedules(document)
     entries: list[Entry] = [*watchers.values(), *pollers.values(), *schedules.values()]
     named = settings_entries.named_variables(claude, entries)
+    instance = value_of(document, "instance", Instance, "baton")
     daily_usd = value_of(document, "budget_usd_per_day", Usd, None)
     return Settings(
         root=ROOT,
@@ -165,7 +168,10 @@ def _settings(document: Document, around: Surroundings) -> Settings:
         base=base,
         var=var,
         run_dir=run_dir,
-        instance=value_of(document, "instance", Instance, "baton"),
+        workspaces=settings_entries.read_workspaces(
+            document, var, settings_environment.workspaces_folder(around, var, instance)
+        ),
+        instance=instance,
         redis=settings_redis.read_redis(document, around, run_dir),
         consumers=consumers,
         claude=claude,
@@ -208,6 +214,7 @@ def _consumer(settings: Settings, name: str) -> dict[str, Any]:
         "tasks": list(settings.tasks),
         "budgets": [settings.budget_usd_per_day, settings.budget_tokens_per_day],
         "timezone": settings.timezone,
+        "workspaces": str(settings.workspaces),
         "kept": [settings.keep_finished, settings.keys_kept],
         "dotenv": _digest(secrets),
     }

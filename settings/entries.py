@@ -106,6 +106,23 @@ def read_tasks(document: Document) -> tuple[str, ...]:
     return modules
 
 
+def read_workspaces(document: Document, var: Path, usual: Path) -> Path:
+    """The folder in which tasks get folders of their own. Nothing else may lie in it."""
+    path = ("workspaces",)
+    written = value_of(document, "workspaces", Text, None)
+    if written is None:
+        return usual
+    try:
+        found = Path(os.path.realpath(absolute(written, document.file.parent)))
+    except ValueError as error:
+        raise bad(document, path, error) from error
+    around = [other for other in (var, document.file.parent) if other.is_relative_to(found)]
+    if around or found.is_relative_to(var):
+        problem = f"workspaces is {found}, which holds or lies in {(around or [var])[0]}"
+        raise document.error(path, problem, "Name a folder of its own.")
+    return found
+
+
 def read_watchers(document: Document) -> dict[str, Watcher]:
     """The watchers by name, no two of which may claim the same file."""
     found = read_entries(document, "watchers", Watcher, _watcher)

@@ -166,6 +166,19 @@ def run_folder(var: Path) -> Path:
     return Path(f"/tmp/baton-{os.getuid()}-{digest}")  # noqa: S108 - make_private checks its owner
 
 
+def workspaces_folder(around: Surroundings, var: Path, instance: str) -> Path:
+    """Where the workspaces of tasks lie unless baton.yaml says otherwise: one folder for each state folder.
+
+    Not in the state folder, which tools may not read, nor in /tmp, which a boot empties; and in no project's
+    folder, whose settings and CLAUDE.md would be theirs too.
+    """
+    import binascii  # built in
+
+    home = Path(around.get("HOME") or var.parent)
+    name = f"{instance}-{binascii.crc32(os.fsencode(var)):08x}"
+    return Path(os.path.realpath(home / ".baton" / "workspaces" / name))
+
+
 def make_private(folder: Path) -> Path:
     """Makes a folder with mode 0700, or checks that it is ours alone. Raises SettingsError."""
     try:

@@ -90,13 +90,15 @@ class ClaudeOptions(Struct, frozen=True, kw_only=True):
     result: Text | None = None
     verify: Command = ()
     verify_timeout: Span = Duration(300)
+    workspace: Literal["none", "fresh", "worktree"] = "none"
+    keep_workspace: Literal["work", "failed", "always", "never"] = "work"
 
 
 OURS = frozenset(
     (
         *("cwd", "env", "max_runtime", "max_silence", "max_tool_runtime"),
         *("retries", "on_crash", "on_denied", "result"),
-        *("verify", "verify_timeout"),
+        *("verify", "verify_timeout", "workspace", "keep_workspace"),
     )
 )
 COMMANDS = ("verify",)

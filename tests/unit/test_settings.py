@@ -139,6 +139,19 @@ def test_a_check_is_a_line_or_words_and_a_path_is_found_from_the_file(load: Load
         settings.overlay(found, {"verify": "sh -c 'exit"})
 
 
+def test_workspaces_lie_in_a_folder_of_each_installation_s_own(load: Load) -> None:
+    usual = load("", "", {"HOME": "/home/u", "BATON_VAR": "/srv/v"}).workspaces
+    assert usual.parent == Path("/home/u/.baton/workspaces")
+    assert usual != load("", "", {"HOME": "/home/u", "BATON_VAR": "/srv/w"}).workspaces
+    assert load("workspaces: w\n").workspaces == load("").base / "w"
+
+
+@pytest.mark.parametrize("where", [".", "..", "/srv/v", "/srv/v/run", "/srv"])
+def test_workspaces_hold_nothing_else_and_lie_where_tools_may_read(load: Load, where: str) -> None:
+    with pytest.raises(SettingsError, match="folder of its own"):
+        load(f"workspaces: {where}\n", "", {"BATON_VAR": "/srv/v"})
+
+
 def test_an_empty_list_of_tools_or_sources_means_none_and_not_the_default(load: Load) -> None:
     claude = load("claude: {tools: [], setting_sources: []}\n").claude
     assert (claude.tools, claude.setting_sources) == (("",), ("",))
