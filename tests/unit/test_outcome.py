@@ -79,6 +79,8 @@ RECORDED = [
     ("success", CLEAN, "succeeded"),
     ("bash_success", CLEAN, "succeeded"),
     ("structured", CLEAN, "succeeded"),
+    ("structured_missing", CLEAN, "succeeded"),  # the CLI says so; verification does not
+    ("structured_unfit", FAILED, "unverified"),
     ("subscription_allowed", CLEAN, "succeeded"),
     ("subscription_warning", CLEAN, "succeeded"),
     ("denied", CLEAN, "denied"),

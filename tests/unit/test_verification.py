@@ -4,22 +4,32 @@ import json
 import sys
 import threading
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from consumers import folder as folders
 from consumers import handle, leftovers, refusal, resumption
-from consumers.outcome import Conclusion, Exit, Outcome
+from consumers.outcome import Conclusion, Exit, Outcome, conclude
+from consumers.stream import Summary, fold, frame
 from consumers.verification import Verification, misfit, verdict
+from durable.effects import Effects
+from durable.records import Lease
 from durable.verdicts import Fail
 from settings import ClaudeOptions, resolve_options
-from tests.unit.test_earlier_attempt import ended, lease, runs_in
+from tests.unit.test_earlier_attempt import SUCCESS, ended, lease, runs_in
 from tests.unit.test_housekeeper import settings_in
 
 GOOD = Conclusion(outcome=Outcome.SUCCEEDED, message="Claude finished.", text="42", session_id="s")
 MAKE = ("make", "test")
+TASK = f"t{uuid.uuid4().hex}"  # what carries its mark is killed, also where tests run side by side
+
+
+def of(attempt: int) -> Lease:
+    return msgspec.structs.replace(lease(attempt), id=TASK)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +60,19 @@ def test_the_end_of_a_check_is_one_outcome(end: Exit, outcome: str | None, said:
 
 
 SCHEMA = {"type": "object"}
+
+
+@pytest.mark.parametrize("version", [".", "2.1.330"])
+def test_the_cli_calls_words_alone_a_success_and_we_do_not(version: str) -> None:
+    stream = SUCCESS.parent / version / "structured_missing.jsonl"
+    summary = Summary()
+    for event in frame(stream.read_bytes())[0]:
+        summary = fold(summary, event)
+    end = conclude(summary, Exit(exit_code=0), 0.0)
+    assert end.outcome is Outcome.SUCCEEDED
+    judged = misfit(end, ClaudeOptions(json_schema=SCHEMA))
+    assert judged is not None
+    assert judged.outcome is Outcome.UNVERIFIED
 
 
 @pytest.mark.parametrize(
@@ -99,18 +122,19 @@ def check(folder: Path, options: ClaudeOptions, attempt: int = 1, run: int = 1) 
 
     def follow(found: handle.Handle) -> Exit:
         while (end := found.wait(2)) is None:
-            found.hold(lease(attempt).token)
+            found.hold(of(attempt).token)
         return end
 
-    own = folders.of(folder / "var", "task", run)
-    return Verification(given).judge(lease(attempt), GOOD, options, own, follow)
+    own = folders.of(folder / "var", TASK, run)
+    return Verification(given).judge(of(attempt), GOOD, options, own, follow)
 
 
 @pytest.fixture
 def done(short_tmp: Path) -> Path:
     """A folder with the first attempt of a task in it, which ended well."""
     ended(short_tmp, 1, token=7)
-    file = short_tmp / "var" / "attempts" / "task" / "1" / "command.json"
+    (short_tmp / "var" / "attempts" / "task").rename(short_tmp / "var" / "attempts" / TASK)
+    file = short_tmp / "var" / "attempts" / TASK / "1" / "command.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"cwd": str(short_tmp)}))
     return short_tmp
 
@@ -122,7 +146,7 @@ def words(*code: str) -> ClaudeOptions:
 def test_a_check_gets_the_text_and_the_clean_environment(done: Path) -> None:
     code = "import os,sys; print(sys.stdin.read(), os.getcwd(), *sorted(os.environ)); sys.exit(1)"
     assert check(done, words(code)).outcome is Outcome.UNVERIFIED
-    told = refusal.of(done / "var" / "attempts" / "task" / "1")
+    told = refusal.of(done / "var" / "attempts" / TASK / "1")
     seen = told.partition("| 42 ")[2].split()
     assert seen[0] == str(done.resolve())
     assert set(seen[1:]) <= {
@@ -156,11 +180,11 @@ def test_an_answer_of_a_check_is_not_asked_for_twice(done: Path) -> None:
 def test_a_check_that_was_broken_off_is_made_again_by_the_next_attempt(done: Path) -> None:
     begun = threading.Thread(target=check, args=(done, words("import time; time.sleep(60)")))
     begun.start()
-    own = done / "var" / "attempts" / "task" / "1" / folders.CHECK
+    own = done / "var" / "attempts" / TASK / "1" / folders.CHECK
     until = time.monotonic() + 20
     while not (own / "stdout.log").exists() and time.monotonic() < until:
         time.sleep(0.02)
-    leftovers.end_runs(done / "var", "task")
+    leftovers.end_runs(done / "var", TASK)
     begun.join(30)
     assert not begun.is_alive()
     assert json.loads((own / "exit.json").read_text())["stopped"] == "lost"
@@ -170,15 +194,13 @@ def test_a_check_that_was_broken_off_is_made_again_by_the_next_attempt(done: Pat
 
 def test_a_success_that_was_refused_is_not_taken_for_one_later(done: Path) -> None:
     assert check(done, words("raise SystemExit('no')")).outcome is Outcome.UNVERIFIED
-    assert runs_in(done)._latest_end(lease(2))[1] is not None
-    from durable.effects import Effects
-
-    assert runs_in(done)._earlier(Effects(lease(2)), {}) is None
+    assert runs_in(done)._latest_end(of(2))[1] is not None
+    assert runs_in(done)._earlier(Effects(of(2)), {}) is None
 
 
 def test_the_next_attempt_is_told_why(done: Path) -> None:
     check(done, words("raise SystemExit('the third chapter is missing')"))
-    found = resumption.earlier([done / "var" / "attempts" / "task" / "1"], time.time())
+    found = resumption.earlier([done / "var" / "attempts" / TASK / "1"], time.time())
     assert found is not None
     told = resumption.words(found, "Write a book.")
     assert "was not accepted" in told

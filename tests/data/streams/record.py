@@ -25,6 +25,7 @@ from tests.acceptance.standin_process import standin  # noqa: E402
 BASH = {"tool": "Bash", "input": {"command": "echo hello from bash", "description": "Say hello"}}
 # Not a command that only reads: those the CLI allows by itself.
 WRITE = {"tool": "Bash", "input": {"command": "touch made", "description": "Make a file"}}
+INTEGER = '{"type":"object","properties":{"answer":{"type":"integer"}}}'
 SLEEP = {"tool": "Bash", "input": {"command": "touch started; sleep 20", "description": "Wait"}}
 QUICK = {"tool": "Bash", "input": {"command": "touch quick", "description": "Be quick"}}
 ASK = {"description": "Ask another", "subagent_type": "general-purpose"}
@@ -91,7 +92,15 @@ SCENES = {
     "structured": Scene(
         {"steps": [{"tool": "StructuredOutput", "input": {"answer": 42}}], "text": "Done."},
         "an answer for `--json-schema`",
-        ("--json-schema", '{"type":"object","properties":{"answer":{"type":"integer"}}}'),
+        ("--json-schema", INTEGER),
+    ),
+    "structured_missing": Scene(
+        {"text": "It is 42."}, "words alone for `--json-schema`", ("--json-schema", INTEGER)
+    ),
+    "structured_unfit": Scene(
+        {"steps": [{"tool": "StructuredOutput", "input": {"answer": "many"}}] * 6},
+        "an answer that does not fit `--json-schema`, again and again",
+        ("--json-schema", INTEGER),
     ),
     "api_400": Scene({"error": 400}, "a request that the API refuses"),
     "prompt_too_long": Scene(
