@@ -17,6 +17,12 @@ def of(var: Path, task_id: str, attempt: int) -> Path:
     return var / "attempts" / task_id / str(attempt)
 
 
+def var_of(folder: Path) -> Path:
+    """The state folder in which an attempt's folder, or its check's, lies."""
+    attempt = folder.parent if folder.name == CHECK else folder
+    return attempt.parents[2]
+
+
 def before(var: Path, task_id: str, attempt: int) -> Iterator[Path]:
     """Those of the attempts before this one, the newest first; one that never started has left none."""
     folders = (of(var, task_id, number) for number in range(attempt - 1, 0, -1))

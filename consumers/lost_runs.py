@@ -13,18 +13,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGTERM
 
+from consumers import folder as folders
 from consumers import handle, leftovers, processes
 
 log = logging.getLogger(__name__)
 
 
 def note(folder: Path, token: int) -> None:
-    """Note that the attempt in this folder is about to run: a link in `var/live`. Raises OSError."""
-    var = folder.parents[2]
+    """Note that the attempt in this folder, or its check, is about to run: a link in `var/live`. Raises OSError."""
+    var = folders.var_of(folder)
     live = _live(var)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a note that leads nowhere is removed
     live.mkdir(mode=0o700, exist_ok=True)
-    link = live / str(token)
+    link = live / (f"{token}-{folder.name}" if folder.name == folders.CHECK else str(token))
     link.unlink(missing_ok=True)
     link.symlink_to(".." / folder.relative_to(var))
 

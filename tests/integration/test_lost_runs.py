@@ -133,3 +133,14 @@ def test_what_wiped_its_environment_is_known_by_its_session(site: Rig) -> None:
     killed(site, JOBS)
     assert lost_runs.bury(site.root)
     assert site.alive() == []
+
+
+def test_an_attempt_and_its_check_are_noted_side_by_side(tmp_path: Path) -> None:
+    attempt = tmp_path / "attempts" / TASK / "1"
+    for folder in (attempt, attempt / "verify"):
+        lost_runs.note(folder, 7)
+    live = tmp_path / "live"
+    assert {link.name: (live / os.readlink(link)).resolve() for link in live.iterdir()} == {
+        "7": attempt,
+        "7-verify": attempt / "verify",
+    }
