@@ -172,6 +172,16 @@ def test_a_run_that_ends_by_itself_is_written_down_whole(rig: Rig) -> None:
     assert not (rig.root / "s").exists()
 
 
+@pytest.mark.skipif(not processes.LINUX, reason="reads /proc")
+def test_a_runner_stays_below_twelve_mib(rig: Rig) -> None:
+    run = rig.started(SLEEP)
+    assert run.hold(7)
+    status = Path(f"/proc/{run.pid}/status").read_text()
+    assert int(status.partition("VmRSS:")[2].split()[0]) < 12 * 1024
+    assert run.stop(7, "cancelled")
+    end_of(run)
+
+
 def test_only_the_owner_can_read_an_attempt(rig: Rig) -> None:
     old = os.umask(0)
     try:

@@ -78,3 +78,15 @@ def test_a_light_process_loads_no_attempt_code_and_no_templates(module: str) -> 
         "producers.watcher",
     }
     assert not loaded & heavy
+
+
+def test_a_runner_loads_what_it_needs_of_the_standard_library_and_no_more() -> None:
+    """One stands beside every claude, and every claude waits for its imports."""
+    code = f"import sys; sys.path.append({str(ROOT)!r}); import consumers.run; print(*sys.modules)"
+    out = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True
+    )
+    loaded = set(out.stdout.split())
+    assert "consumers.supervision" in loaded
+    heavy = {"ctypes", "enum", "json", "logging", "pathlib", "re", "shutil", "signal", "socket"}
+    assert not loaded & (heavy | {"subprocess", "tempfile", "threading", "types", "typing"})
