@@ -55,7 +55,7 @@ def pytest_command(args: Sequence[str]) -> list[str]:
     """Return the pytest command for `./baton test ARGS`.
 
     The tests are shared out to workers unless ARGS choose among them. `--cov` is left to whoever asks for it:
-    it doubles what Python needs, and sees nothing of the processes that most promises are about.
+    it takes half as much CPU again, and sees nothing of the processes that most promises are about.
     """
     rest = [arg for arg in args if arg not in ("--quick", "--cov")]
     chosen = ["tests/unit"] if "--quick" in args else ["--servers"]
