@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from consumers import folder as folders
 from consumers import grip, handle, leftovers
+from consumers.heartbeat import boot_clock
 from consumers.times import LEASE_MS
 from durable.records import Holding, Lease
 from durable.store import LeaseStore
@@ -39,6 +40,8 @@ class Adoption:
         self._run: grip.Grip | None = None
         self._taken: set[int] = set()
         self._look_at = 0.0
+        #: When `take_own` asked for the leases that `take` gives (`boot_clock`).
+        self.asked_at = boot_clock()
 
     def take_own(self) -> None:
         """Adopt the run that a former copy of this consumer left; give back what cannot go on.
@@ -47,6 +50,7 @@ class Adoption:
         Raises redis.RedisError.
         """
         self._own.clear()  # of a try that Redis broke off: the tokens have changed since
+        self.asked_at = boot_clock()
         for holding in self.store.held_by(self.owner):
             if not self._can_go_on(holding):
                 leftovers.give_back(self.settings.var, self.store, holding)

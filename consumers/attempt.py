@@ -29,6 +29,7 @@ from consumers.heartbeat import Heartbeat, Held
 from consumers.outcome import Conclusion, Exit, Outcome, conclude, early
 from consumers.preparation import Plan, Preparation, launch
 from consumers.stream import Summary
+from consumers.times import HOLD_S, REMOTE_DEADLINE_S
 from consumers.verification import Verification
 from durable import effects
 from durable.costs import Cost, total_usd
@@ -44,11 +45,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOOK_S = 0.2
-_HOLD_S = 3.0
 #: A claude that does not end by itself after its result, s.
 _LINGER_S = 10.0
-#: With a remote server, a run is held only while beats are confirmed, s.
-_REMOTE_BEAT_AGE_S = 10.0
 
 
 class Runs:
@@ -141,6 +139,7 @@ class Runs:
     ) -> tuple[Conclusion, ClaudeOptions]:
         plan = self.preparation.plan(running.lease, prompt, changes, spent_usd)
         log.info("task %s: attempt %d in %s", plan.lease.id, plan.lease.attempt, plan.folder)
+        plan.command["deadline_at"] = self._until(self._held(running))
         run = launch(plan)
         self._record_start(plan, run)
         return self._followed(running, run, plan.options)
@@ -159,7 +158,7 @@ class Runs:
         return self._verified(running, end, options, run.folder), options
 
     def _to_its_end(self, running: Effects, run: handle.Handle) -> tuple[Summary, Exit]:
-        held = next(h for h in self.heartbeat.in_hand() if h.lease.id == running.lease.id)
+        held = self._held(running)
         name = self.heartbeat.owner.rpartition(":")[2]
         with grip.on(self.settings.var, name, run.folder, held.lease.token):
             return self._follow(run, held)
@@ -169,13 +168,16 @@ class Runs:
     ) -> Conclusion:
         """The conclusion of the run in `folder` when its answer has been checked, where that is asked for."""
         return self.verification.judge(
-            running.lease, end, options, folder, lambda run: self._to_its_end(running, run)[1]
+            *(running.lease, end, options, folder),
+            follow=lambda run: self._to_its_end(running, run)[1],
+            until=lambda: self._until(self._held(running)),
         )
 
     def _record_start(self, plan: Plan, run: handle.Handle) -> None:
         facts = {"folder": str(plan.folder), "pid": run.pid, "boot_id": processes.boot_id()}
         try:
-            self.store.started(plan.lease, facts, plan.session)
+            if not self.store.started(plan.lease, facts, plan.session):
+                run.stop(plan.lease.token, "lost")  # no need to wait for a beat that says it
         except redis.RedisError as error:
             log.warning("task %s: its start could not be recorded (%s)", plan.lease.id, error)
 
@@ -197,16 +199,15 @@ class Runs:
             now = time.monotonic()
             result_at = result_at or (now if summary.result else 0.0)
             if self._leaves():
-                if self._may_hold():
-                    run.hold(lease.token)
+                run.hold(lease.token, self._until(held))
                 raise Leave
             reason = self._stop_reason(summary, held, result_at, now)
             if reason and not told:
                 log.info("task %s: stopping its run: %s", lease.id, reason)
                 told = run.stop(lease.token, reason)
-            elif now >= next_hold and self._may_hold():
-                run.hold(lease.token)
-                next_hold = now + _HOLD_S
+            elif now >= next_hold:
+                run.hold(lease.token, self._until(held))
+                next_hold = now + HOLD_S
 
     def _open_gate(self, lease: Lease) -> bool:
         """The probe has heard from the API; whether that is written down."""
@@ -227,10 +228,14 @@ class Runs:
         """Whether this process is to end and its run is not: a restart, a reload, a new configuration."""
         return self.stopping.is_set() and not self._goes_down()
 
-    def _may_hold(self) -> bool:
-        """With a remote server, only a confirmed beat moves the run's deadline (promise 3)."""
+    def _held(self, running: Effects) -> Held:
+        return next(h for h in self.heartbeat.in_hand() if h.lease.id == running.lease.id)
+
+    def _until(self, held: Held) -> float | None:
+        """The run's deadline. With a remote server only a confirmed beat moves it (promise 3), and it is a point in
+        time: a word of a consumer that was stopped between looking and speaking moves nothing. None: from now on."""
         local = self.settings.redis.url.startswith("unix:")
-        return local or self.heartbeat.age_s() < _REMOTE_BEAT_AGE_S
+        return None if local else held.confirmed_at + REMOTE_DEADLINE_S
 
     def _stop_reason(
         self, summary: Summary, held: Held, result_at: float, now: float

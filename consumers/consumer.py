@@ -21,7 +21,7 @@ from huey.consumer import Consumer, Worker
 from consumers import lost_runs, spending
 from consumers.adoption import Adoption
 from consumers.caretaker import Caretaker
-from consumers.heartbeat import Heartbeat
+from consumers.heartbeat import Heartbeat, boot_clock
 from consumers.housekeeper import Housekeeper
 from consumers.times import LEASE_MS
 from durable import dataset, identity
@@ -68,6 +68,7 @@ class LeaseWorker(Worker):
         self._nonces = (f"{own}-{number}" for number in itertools.count())
         self._nonce = next(self._nonces)
         self.redis = heartbeat.redis
+        self._asked_at = boot_clock()
 
     def loop(self, now: Any = None) -> None:
         """One claim, and the attempt that it leads to; none while `down` is at work."""
@@ -90,6 +91,7 @@ class LeaseWorker(Worker):
     def _own_or_claimed(self) -> Lease | Nothing | None:
         """The run of a former copy of this consumer, else a claim, else a run whose consumer has gone."""
         if self.adoption and (lease := self.adoption.take()):
+            self._asked_at = self.adoption.asked_at
             return lease
         claim = self._claim(woken=True)
         self.huey.store.answer(claim)
@@ -106,6 +108,7 @@ class LeaseWorker(Worker):
         return os.path.exists(self.stopping)
 
     def _claim(self, *, woken: bool = False) -> Claim:
+        self._asked_at = boot_clock()  # a lease holds from before its claim was sent
         return Claim(
             owner=self.owner,
             nonce=self._nonce,
@@ -146,7 +149,7 @@ class LeaseWorker(Worker):
 
     def _attempt(self, lease: Lease) -> Lease | Nothing | None:
         """Run it and write its end; what the claim that travelled with that has found."""
-        self.heartbeat.hold(lease)
+        self.heartbeat.hold(lease, self._asked_at)
         try:
             settlement = self.huey.attempt(lease)
             if settlement.left:

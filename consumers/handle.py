@@ -55,9 +55,13 @@ class Handle:
         except (OSError, ValueError, KeyError):
             return None
 
-    def hold(self, token: int) -> bool:
-        """Move the runner's deadline on; False when it did not hear or did not obey."""
-        return self._order({"token": token, "cmd": "hold"})
+    def hold(self, token: int, until: float | None = None) -> bool:
+        """Move the runner's deadline on; False when it did not hear or did not obey.
+
+        `until` is on CLOCK_BOOTTIME: a word that is late, since its sender was stopped, moves nothing. Without it
+        the deadline is as many seconds from now as command.json says.
+        """
+        return self._order({"token": token, "cmd": "hold", "until": until})
 
     def stop(self, token: int, reason: str) -> bool:
         """Let the runner go down the ladder; False when it did not hear or did not obey."""

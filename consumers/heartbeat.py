@@ -25,8 +25,10 @@ def boot_clock() -> float:
 class Held:
     """One lease in hand, and what its attempt must know."""
 
-    def __init__(self, lease: Lease) -> None:
+    def __init__(self, lease: Lease, confirmed_at: float) -> None:
         self.lease = lease
+        #: When the newest claim or beat that the server answered was sent (`boot_clock`): it holds from then on.
+        self.confirmed_at = confirmed_at
         self.cancelled = self.lost = False  # looked at again and again, never waited for
 
 
@@ -41,12 +43,11 @@ class Heartbeat(threading.Thread):
         self._held: dict[str, Held] = {}
         self._lock = threading.Lock()
         self._stop_asked = threading.Event()
-        self.last_success = now()
         self.redis = Patience("Redis", log)  # the whole consumer's: it is away for all threads
 
-    def hold(self, lease: Lease) -> Held:
-        """Beat for this lease from now on."""
-        held = Held(lease)
+    def hold(self, lease: Lease, asked_at: float | None = None) -> Held:
+        """Beat for this lease from now on; `asked_at` is when its claim was sent (`boot_clock`), now if not given."""
+        held = Held(lease, self._now() if asked_at is None else asked_at)
         with self._lock:
             self._held[lease.id] = held
         return held
@@ -60,10 +61,6 @@ class Heartbeat(threading.Thread):
         """The leases that are beaten for now."""
         with self._lock:
             return list(self._held.values())
-
-    def age_s(self) -> float:
-        """Seconds since the last beat that the server confirmed was sent, sleep of the machine included."""
-        return self._now() - self.last_success
 
     def stop(self) -> None:
         """End after the current wait, of at most 5 s; nobody needs to join a daemon thread."""
@@ -87,13 +84,13 @@ class Heartbeat(threading.Thread):
             words = self.store.beat([(h.lease.id, h.lease.token) for h in mine], LEASE_MS)
             for held, word in zip(mine, words, strict=True):
                 if held in self.in_hand():  # else its end was written meanwhile
-                    _pass_on(held, word)
-        self.last_success = sent
+                    _pass_on(held, word, sent)
 
 
-def _pass_on(held: Held, word: str) -> None:
-    if word == "cancel":
-        held.cancelled = True
-    elif word == "lost":
+def _pass_on(held: Held, word: str, sent: float) -> None:
+    if word == "lost":
         log.warning("task %s: the lease was given on; its attempt is stopped", held.lease.id)
         held.lost = True
+        return
+    held.confirmed_at = sent
+    held.cancelled = held.cancelled or word == "cancel"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from consumers import claude, closing, handle, lost_runs, resumption, spending, workspaces
 from consumers import folder as folders
+from consumers.times import DEADLINE_S, LADDER_S
 from durable.records import Lease, Looks
 from durable.store import LeaseStore
 from durable.verdicts import Fail, GiveBack
@@ -27,8 +28,6 @@ _MISSING_RECHECK_MS = 60_000
 _UNPREPARED_S = 30.0
 #: What `on_crash` decides about.
 _CRASHES = ("crashed", "timed_out", "silent", "unverified")
-LADDER_S = (5.0, 3.0, 2.0)
-RUNNER_DEADLINE_S = 15.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +102,7 @@ class Preparation:
             "max_runtime_s": float(options.max_runtime),
             "max_silence_s": float(options.max_silence),
             "max_tool_runtime_s": float(options.max_tool_runtime),
-            "deadline_s": RUNNER_DEADLINE_S,
+            "deadline_s": DEADLINE_S,
             "ladder_s": LADDER_S,
             "billed": claude.credential(environ, Path(environ.get("HOME", "/"))),
         }

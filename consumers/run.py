@@ -59,6 +59,8 @@ def run(folder: str) -> int:
 def attempt(command: dict[str, Any], supervision: Supervision) -> dict[str, Any]:
     """From before the start of claude until nothing of it is left; returns how it ended."""
     tmpdir, made = command["tmpdir"], False
+    if supervision.is_over():  # the consumer was stopped meanwhile, and the lease may be given on
+        return ended(supervision, [])
     try:
         os.makedirs(tmpdir, 0o700)
         made = True

@@ -49,7 +49,7 @@ class Supervision:
     def __init__(self, command: dict[str, Any]) -> None:
         self.command = command
         self.token = int(command["token"])
-        self.deadline = boot_s() + command["deadline_s"]
+        self.deadline: float = command.get("deadline_at") or boot_s() + command["deadline_s"]
         self.stopped: str | None = None
         self.claude = 0
         self.status: int | None = None
@@ -71,11 +71,13 @@ class Supervision:
             error = "an order needs a token, a whole number"
         elif token < self.token:
             error = f"token {token} is older than {self.token}"
+        elif not isinstance(order.get("until"), int | float | None):
+            error = "until is seconds on CLOCK_BOOTTIME"
         elif order.get("cmd") == "hold" and boot_s() >= self.deadline:
             self.stop("deadline")  # a word that comes late must not revive what was given up
             error = "the deadline is over"
         elif order.get("cmd") == "hold":
-            self.token, self.deadline = token, boot_s() + self.command["deadline_s"]
+            self.token, self.deadline = token, self._moved(order.get("until"))
         elif order.get("cmd") == "stop":
             self.token = token
             self.stop(str(order.get("reason") or "shutdown")[:32])
@@ -83,6 +85,16 @@ class Supervision:
             error = "cmd is hold or stop"
         answer = {"ok": error is None, "error": error, "pid": os.getpid()}
         return answer | {"token": self.token, "stopped": self.stopped}
+
+    def _moved(self, until: float | None) -> float:
+        """The new deadline. A point in time that somebody names never brings it forward."""
+        return max(self.deadline, until) if until else boot_s() + self.command["deadline_s"]
+
+    def is_over(self) -> bool:
+        """Whether the deadline has passed before anything was started; that is then the reason."""
+        if boot_s() >= self.deadline:
+            self.stop("deadline")
+        return self.stopped is not None
 
     def stop(self, reason: str) -> None:
         """Begin the ladder. The first reason stands; later ones change nothing."""

@@ -1,4 +1,9 @@
-"""How long a lease holds, how often it is renewed and when it is given on: one place, one scale."""
+"""How long a lease holds, when it is given on, and how long a run lives without a word: one place, one scale.
+
+A run is over before its lease is given on (promise 3 of README.md). With a remote server that follows from these
+numbers alone: 20 s after the last beat that the server confirmed the runner begins the ladder, of 10 s; 45 s after
+it, at the earliest, another host may claim. `tests/unit/test_times.py` holds the sum.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import os
 from collections.abc import Mapping
 
 #: Multiplies all of the times below, 0.02 to 1. For the chaos run and tests only: it shortens leases to
-#: seconds, but no limit of a runner, so a Claude task could then be given on while its old run still lives.
+#: seconds, and what a runner waits for with them. A claude that is to end by SIGINT wants 0.3 or more.
 #: `up` passes it to no app (cli/apps.py names what it passes), so no shell can set it by accident.
 SCALE = "BATON_LEASE_SCALE"
 _SMALLEST = 0.02
@@ -34,3 +39,12 @@ BEAT_S = 5.0 * _FACTOR
 GRACE_MS = int(15_000 * _FACTOR)
 #: Between two looks of one consumer for leases nobody beats for; with jitter.
 REAP_S = 5.0 * _FACTOR
+
+#: Between two words of a consumer to the runner of its run.
+HOLD_S = 3.0 * _FACTOR
+#: A runner lives so long after the last word of a consumer, where the server is on this machine.
+DEADLINE_S = 15.0 * _FACTOR
+#: With a remote server: so long after the sending of the last claim or beat that the server answered.
+REMOTE_DEADLINE_S = 20.0 * _FACTOR
+#: After SIGINT, after SIGTERM, and for what is left in the end.
+LADDER_S = (5.0 * _FACTOR, 3.0 * _FACTOR, 2.0 * _FACTOR)

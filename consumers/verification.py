@@ -21,7 +21,8 @@ import msgspec
 from consumers import claude, handle, refusal
 from consumers import folder as folders
 from consumers.outcome import SHORT_OF, Conclusion, Exit, Outcome
-from consumers.preparation import LADDER_S, RUNNER_DEADLINE_S, Plan, launch
+from consumers.preparation import Plan, launch
+from consumers.times import DEADLINE_S, LADDER_S
 from consumers.remedies import signal_name
 from durable.records import Lease
 from durable.verdicts import Fail
@@ -38,6 +39,7 @@ _BYTES = 4 * refusal.LONGEST_WORDS  # of UTF-8
 
 #: Holds a run until it has ended.
 Follow = Callable[[handle.Handle], Exit]
+Until = Callable[[], float | None]
 
 
 class Verification:
@@ -47,9 +49,17 @@ class Verification:
         self.settings = settings
 
     def judge(
-        self, lease: Lease, end: Conclusion, options: ClaudeOptions, run: Path, follow: Follow
+        self,
+        lease: Lease,
+        end: Conclusion,
+        options: ClaudeOptions,
+        run: Path,
+        follow: Follow,
+        until: Until,
     ) -> Conclusion:
         """The conclusion of the run in the folder `run`, once its answer is checked; others pass through.
+
+        `until` says the deadline of a check that is begun now, where that is a point in time.
 
         A check that was begun for this run, by whichever attempt, is not begun again. Raises GiveBack, and
         whatever `follow` raises.
@@ -58,7 +68,7 @@ class Verification:
             return end
         judged, words = misfit(end, options), ""
         if judged is None and options.verify:
-            ended, where = self._ended(lease, end, options, run, follow)
+            ended, where = self._ended(lease, end, options, run, follow, until)
             words = refusal.last_words(_tail(where / OUTPUT), _tail(where / "stderr.log"))
             judged = verdict(end, ended, options.verify, words)
         if judged is None:
@@ -68,9 +78,19 @@ class Verification:
         return judged
 
     def _ended(
-        self, lease: Lease, end: Conclusion, options: ClaudeOptions, run: Path, follow: Follow
+        self,
+        lease: Lease,
+        end: Conclusion,
+        options: ClaudeOptions,
+        run: Path,
+        follow: Follow,
+        until: Until,
     ) -> tuple[Exit, Path]:
-        check = self._begun(lease, run) or launch(self._plan(lease, end, options, run))
+        check = self._begun(lease, run)
+        if check is None:
+            plan = self._plan(lease, end, options, run)
+            plan.command["deadline_at"] = until()
+            check = launch(plan)
         log.info("task %s: its answer is checked in %s", lease.id, check.folder)
         return follow(check), check.folder
 
@@ -101,7 +121,7 @@ class Verification:
             "socket": str(self.settings.run_dir / f"v{lease.token}.sock"),
             "max_runtime_s": float(options.verify_timeout),
             "max_silence_s": None,
-            "deadline_s": RUNNER_DEADLINE_S,
+            "deadline_s": DEADLINE_S,
             "ladder_s": LADDER_S,
         }
         folder = folders.of(self.settings.var, lease.id, lease.attempt) / folders.CHECK

@@ -19,6 +19,7 @@ import pytest
 from consumers import handle, processes
 from consumers.ending import Exit
 from consumers.handle import Handle, attach, exit_of, launch
+from consumers.heartbeat import boot_clock
 from tests.conftest import ROOT, wait_until
 
 pytestmark = pytest.mark.skipif(not processes.LINUX, reason="reads /proc to see what is left")
@@ -501,6 +502,24 @@ def test_a_late_word_does_not_revive_a_run_whose_deadline_is_over(rig: Rig) -> N
     assert end_of(run).stopped == "deadline"
 
 
+def test_a_deadline_named_at_the_start_is_moved_only_by_a_later_one(rig: Rig) -> None:
+    begun = boot_clock()
+    run = rig.started(SLEEP, deadline_at=begun + 2.0)
+    assert run.hold(7, begun + 3.0)
+    assert run.hold(7, begun + 2.5)
+    while run.wait(0.1) is None:
+        assert run.hold(7, begun + 3.0) or boot_clock() >= begun + 3.0
+    assert boot_clock() >= begun + 3.0
+    assert end_of(run).stopped == "deadline"
+
+
+def test_a_runner_that_starts_after_its_deadline_does_not_start_claude(rig: Rig) -> None:
+    """Its consumer was stopped after the claim, and somebody else may have the lease by now."""
+    run = rig.start(SLEEP, deadline_at=boot_clock() - 0.1)
+    assert end_of(run).stopped == "deadline"
+    assert not (rig.folder / "stream.jsonl").exists()
+
+
 def test_only_the_highest_token_is_obeyed(rig: Rig) -> None:
     run = rig.started(SLEEP)
     assert not run.stop(6, "cancelled")
@@ -543,6 +562,7 @@ def test_garbled_orders_are_answered_and_harm_nothing(rig: Rig) -> None:
         b"\xff\xfe",
     ]
     lines += [b'{"token":7,"cmd":"dance"}', b'{"token":true,"cmd":"stop"}', b'{"a" 1}', b"[" * 9000]
+    lines += [b'{"token":7,"cmd":"hold","until":"soon"}']
     with socket.socket(socket.AF_UNIX) as caller, socket.socket(socket.AF_UNIX) as idle:
         idle.connect(str(rig.root / "s"))
         caller.connect(str(rig.root / "s"))
