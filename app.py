@@ -152,8 +152,8 @@ def _log_directly_after_eof(lifeline: int, log_file: Path) -> None:
 def main(argv: Sequence[str]) -> int:
     """Run the app of a role and a name until it ends, and return its exit status.
 
-    0 done, 75 another copy does not go, 78 bad configuration (PM2 does not start that one
-    again), 1 for an error that nobody expected; a role may add its own.
+    0 done, 75 another copy does not go, 78 bad configuration, 79 drained (PM2 does not start
+    these two again), 1 for an error that nobody expected; a role may add its own.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)  # nothing has begun before the role takes over
@@ -183,11 +183,20 @@ def _configured(role: str, arg: str, channel: Channel) -> int:
     except SettingsError as error:
         log.error("%s", error)
         return os.EX_CONFIG
-    if (role, arg) not in (known := roles(settings)):
+    if (role, arg) not in (known := roles(settings)) and not _drains(settings, role, arg):
         allowed = ", ".join(" ".join(pair).strip() for pair in known)
         log.error("no app '%s' in %s; there is: %s", f"{role} {arg}", settings.config, allowed)
         return os.EX_CONFIG
     return _alone(settings, role, arg, channel)
+
+
+def _drains(settings: Settings, role: str, arg: str) -> bool:
+    """Whether baton.yaml names this consumer no more, and it has yet to finish the task that it had."""
+    if role != "consumer":
+        return False
+    from consumers.draining import Mark
+
+    return Mark(settings.var, app_name(settings.instance, role, arg)).is_asked()
 
 
 def _alone(settings: Settings, role: str, arg: str, channel: Channel) -> int:

@@ -52,8 +52,8 @@ module.exports = {
 
     autorestart: true,
     // A mistake in baton.yaml is no restart loop. Never put 0 here: PM2 counts a death by signal
-    // as 0 too, and a killed consumer would stay away.
-    stop_exit_codes: [78],
+    // as 0 too, and a killed consumer would stay away. 79 is a consumer that has drained.
+    stop_exit_codes: [78, 79],
     // The first pause after a crash, in ms; PM2 makes each next one half as long again, up to 15 s.
     exp_backoff_restart_delay: 100,
 

@@ -38,12 +38,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Steps:
-    """The names of the apps to leave alone, to start, to start anew and to remove."""
+    """The names of the apps to leave alone, to start, to start anew, to remove and to let drain."""
 
     keep: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
     replace: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
+    drain: tuple[str, ...] = ()
 
 
 def steps(
@@ -67,8 +68,14 @@ def steps(
             keep.append(app.name)
         else:
             replace.append(app.name)
-    remove = sorted(name for name in present if name not in wanted)
-    return Steps(tuple(keep), tuple(start), tuple(replace), tuple(remove))
+    gone = sorted(name for name in present if name not in wanted)
+    drain = [name for name in gone if _may_have_a_task(present[name], place.instance)]
+    remove = [name for name in gone if name not in drain]
+    return Steps(tuple(keep), tuple(start), tuple(replace), tuple(remove), tuple(drain))
+
+
+def _may_have_a_task(found: list[Process], instance: str) -> bool:
+    return stage_of(found[0].name, instance) == "consumers" and any(one.runs for one in found)
 
 
 def _is_current(process: Process, app: App) -> bool:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cli import upkeep
+from cli import draining, upkeep
 from cli.apps import KILL_TIMEOUT_MS, STOP_ORDER, stage_of
 from cli.errors import CliError
 from cli.locks import Holder, live_holder, process, supervisor
@@ -43,6 +43,7 @@ def down(args: argparse.Namespace) -> int:
         # Gone at the end, or `pm2 start ecosystem.config.js` would start consumers that claim
         # nothing.
         (settings.var / "stopping").unlink(missing_ok=True)
+        draining.forget_all(settings)
     said = f"Stopped: {', '.join(stopped)}." if stopped else "Nothing of this instance runs."
     print(said)
     return 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from cli.apps import App
 from cli.locks import holder, lock_path
 from cli.pm2 import ONLINE, Pm2, Process
+from consumers.draining import DRAINED
 
 # After PM2 has answered, s: its own wait for `ready` is over by then.
 PATIENCE_S = 30.0
@@ -86,6 +87,8 @@ def problem_of(process: Process | None) -> str:
         return "not started"
     if process.exit_code == os.EX_CONFIG and not process.pid:
         return "bad configuration"
+    if process.exit_code == DRAINED and not process.pid:
+        return "drained"
     if process.status == "waiting restart":
         return f"ended with status {process.exit_code}; PM2 starts it again"
     return "" if process.status == ONLINE else process.status

@@ -15,6 +15,7 @@ from cli.missing import notices
 from cli.pm2 import Process
 from cli.readiness import Failure, is_ready, problem_of
 from cli.terminal import age, paint, print_json, printable, size, table
+from consumers.draining import Mark
 
 if TYPE_CHECKING:
     from durable.records import GateEntry
@@ -45,6 +46,8 @@ def print_up(
     print("\nNot everything came up." if failures else f"\n{_summary(done)}")
     for failure in failures:
         print_failure(failure)
+    for name in done.drain:
+        print(paint("! ", "yellow") + _drain(name))
     for text in (*settings.warnings, *(f"{n.problem}\n    → {n.remedy}" for n in missing)):
         print(paint("! ", "yellow") + text)
     for entry in entries:
@@ -62,10 +65,15 @@ def _summary(done: Steps) -> str:
             (done.replace, "restarted"),
             (done.remove, "removed"),
             (done.keep, "left alone"),
+            (done.drain, "draining"),
         )
         if names
     ]
     return f"{', '.join(parts).capitalize()}."
+
+
+def _drain(name: str) -> str:
+    return f"{name} is no longer in baton.yaml; it finishes the task that it has, claims no other, and goes."
 
 
 def print_failure(failure: Failure) -> None:
@@ -96,15 +104,20 @@ def app_facts(var: Path, plan: Sequence[App], processes: Sequence[Process]) -> l
 
 
 def _app_facts(var: Path, name: str, process: Process | None) -> dict[str, Any]:
-    ready = is_ready(process, var)
     return {
         "name": name,
-        "state": "ready" if ready else problem_of(process) or "starting",
+        "state": _state(var, name, process),
         "pid": process.pid if process and process.runs else 0,
         "memory_bytes": process.memory_bytes if process and process.runs else 0,
         "started_ms": process.started_ms if process and process.runs else 0,
         "restarts": process.restarts if process else 0,
     }
+
+
+def _state(var: Path, name: str, process: Process | None) -> str:
+    if process and process.runs and Mark(var, name).is_asked():
+        return "draining"
+    return "ready" if is_ready(process, var) else problem_of(process) or "starting"
 
 
 def app_table(rows: Sequence[dict[str, Any]]) -> str:

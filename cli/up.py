@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from cli import upkeep
+from cli import draining, upkeep
 from cli.apps import STOP_ORDER, App, planned, stage_of
 from cli.converge import Steps, steps
 from cli.errors import CliError
@@ -66,8 +67,11 @@ def _bring_up(settings: Settings, as_json: bool, forced: Collection[str]) -> int
         upkeep.refuse_clashes(settings, pm2, found)
         upkeep.refuse_other_pm2(settings, pm2, plan)
         (settings.var / "stopping").unlink(missing_ok=True)
-        todo = steps(plan, found, upkeep.place(settings), forced)
+        late = draining.withdraw(settings, plan)
+        todo = steps(plan, found, upkeep.place(settings), {*forced, *late})
+        draining.ask(settings, todo.drain)
         failures = _converge(pm2, settings, plan, todo, one_by_one=bool(forced))
+        todo = _drained(pm2, settings, todo)
         processes = [p for p in pm2.processes() if upkeep.place(settings).owns(p)]
     print_up(settings, plan, processes, todo, failures, as_json=as_json)
     return 1 if failures else 0
@@ -115,6 +119,15 @@ def _converge(
         if batch[0].stage == "redis":
             _check_data(settings)
     return []
+
+
+def _drained(pm2: Pm2, settings: Settings, todo: Steps) -> Steps:
+    """Remove those of the draining that had nothing to do; what was done in the end."""
+    busy = draining.wait(settings, todo.drain)
+    gone = tuple(name for name in todo.drain if name not in busy)
+    pm2.delete(gone)
+    draining.forget(settings, (*todo.remove, *gone))
+    return dataclasses.replace(todo, remove=tuple(sorted((*todo.remove, *gone))), drain=busy)
 
 
 def _check_data(settings: Settings) -> None:

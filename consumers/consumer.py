@@ -21,6 +21,7 @@ from huey.consumer import Consumer, Worker
 from consumers import lost_runs, spending
 from consumers.adoption import Adoption
 from consumers.caretaker import Caretaker
+from consumers.draining import DRAINED, Mark
 from consumers.heartbeat import Heartbeat, boot_clock
 from consumers.housekeeper import Housekeeper
 from consumers.times import LEASE_MS
@@ -58,10 +59,12 @@ class LeaseWorker(Worker):
         stopping: Path,
         budgets: spending.Budgets | None = None,
         adoption: Adoption | None = None,
+        mark: Mark | None = None,
+        leave: Callable[[], None] = lambda: None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.adoption = adoption
+        self.adoption, self.mark, self._leave = adoption, mark, leave
         self.heartbeat, self.queues, self.stopping = heartbeat, queues, stopping
         self.owner, self.budgets = heartbeat.owner, budgets
         own = uuid.uuid4().hex
@@ -93,6 +96,9 @@ class LeaseWorker(Worker):
         if self.adoption and (lease := self.adoption.take()):
             self._asked_at = self.adoption.asked_at
             return lease
+        if self._drains():
+            self._drain()
+            return None
         claim = self._claim(woken=True)
         self.huey.store.answer(claim)
         found = self._found(claim)
@@ -106,6 +112,16 @@ class LeaseWorker(Worker):
     def _goes_down(self) -> bool:
         """Whether `./baton down` is at work; asked around every task, and ten times quicker than by pathlib."""
         return os.path.exists(self.stopping)
+
+    def _drains(self) -> bool:
+        """Whether baton.yaml names this consumer no more: it claims nothing, and goes when it has nothing."""
+        return self.mark is not None and self.mark.is_asked()
+
+    def _drain(self) -> None:
+        if self.mark and self.mark.go():
+            log.info("baton.yaml does not name this consumer any more, and it has no task; it goes")
+            self._leave()
+            self.stop_flag.wait()
 
     def _claim(self, *, woken: bool = False) -> Claim:
         self._asked_at = boot_clock()  # a lease holds from before its claim was sent
@@ -169,7 +185,7 @@ class LeaseWorker(Worker):
         """Write the end of the attempt and claim the next; the lease is beaten for until that is done."""
         lease = settlement.lease
         while True:
-            then = None if self._ending() else self._claim()
+            then = None if self._ending() or self._drains() else self._claim()
             try:
                 written = settlement.settle(self.huey.store, then)
                 break
@@ -211,7 +227,9 @@ class LeaseConsumer(Consumer):
         adoption: Adoption | None = None,
     ) -> None:
         self.heartbeat, self.settings, self.adoption = heartbeat, settings, adoption
-        self.queues = settings.group_of(int(name)).queues
+        self.queues = _queues(settings, name)
+        self.mark = Mark(settings.var, f"{settings.instance}-consumer-{name}")
+        self.drained = False
         super().__init__(huey, workers=1, periodic=False, shutdown_timeout=STOP_PATIENCE_S)
         self._stop_flag_timeout = 0.0  # `loop` waits instead
         gentle = (False, True)  # both signals stop gracefully: PM2 sends INT, an init system TERM
@@ -241,7 +259,14 @@ class LeaseConsumer(Consumer):
             stopping=self.settings.var / "stopping",
             budgets=spending.Budgets(self.settings),
             adoption=self.adoption,
+            mark=self.mark,
+            leave=self._leave,
         )
+
+    def _leave(self) -> None:
+        """Called by the worker: this process has drained."""
+        self.drained = True
+        os.kill(os.getpid(), signal.SIGINT)
 
     def _create_scheduler(self) -> Housekeeper:
         return self.scheduler_class(self.huey, self.stop_flag, self.settings)
@@ -253,6 +278,14 @@ class LeaseConsumer(Consumer):
         super().stop(graceful)
         for held in self.heartbeat.in_hand():
             log.warning("task %s: not finished in time; it will run again", held.lease.id)
+
+
+def _queues(settings: Settings, name: str) -> tuple[str, ...]:
+    """Those of the consumer's group; none for one that only drains."""
+    try:
+        return settings.group_of(int(name)).queues
+    except KeyError:
+        return ()
 
 
 def _quietly(act: Callable[[], object]) -> None:
@@ -278,6 +311,10 @@ def run(settings: Settings, name: str, ready: Callable[[], None]) -> int:
     )
     adoption = Adoption(settings, tasks.huey.store, owner)
     consumer = LeaseConsumer(tasks.huey, heartbeat, settings, name, adoption)
+    if consumer.queues:  # it is named, whatever was said before
+        consumer.mark.withdraw()
+    else:
+        consumer.mark.only_drains()
     tasks.claude.bind(Runs(settings, tasks.huey.store, heartbeat, consumer.stop_flag).attempt)
     lost_runs.bury(settings.var)
     try:
@@ -292,7 +329,7 @@ def run(settings: Settings, name: str, ready: Callable[[], None]) -> int:
     consumer.run()
     if heartbeat.in_hand():
         _give_up()
-    return os.EX_OK
+    return DRAINED if consumer.drained else os.EX_OK
 
 
 def _give_up() -> None:

@@ -70,7 +70,7 @@ def test_up_starts_all_and_touches_nothing_the_second_time(site: Pm2Site) -> Non
     before = site.pids()
 
     again = site.facts("up")
-    assert again["steps"] == {"keep": APPS, "start": [], "replace": [], "remove": []}
+    assert again["steps"] == {"keep": APPS, "start": [], "replace": [], "remove": [], "drain": []}
     assert site.pids() == before
 
     status, out, _ = site.call("up")

@@ -48,6 +48,12 @@ def test_an_app_that_is_still_starting_is_left_to_it() -> None:
     assert steps([app(ONE)], [process(ONE, status="launching")], HERE).keep == (ONE,)
 
 
+def test_a_consumer_that_is_no_longer_named_drains_while_it_runs() -> None:
+    assert steps([], [process(ONE)], HERE) == Steps(drain=(ONE,))
+    assert steps([], [process(ONE, status="stopped", pid=0)], HERE) == Steps(remove=(ONE,))
+    assert steps([], [process("baton-scheduler")], HERE) == Steps(remove=("baton-scheduler",))
+
+
 def test_what_is_missing_is_started() -> None:
     assert steps([app(ONE)], [], HERE) == Steps(start=(ONE,))
 

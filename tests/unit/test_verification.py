@@ -126,7 +126,7 @@ def check(folder: Path, options: ClaudeOptions, attempt: int = 1, run: int = 1) 
         return end
 
     own = folders.of(folder / "var", TASK, run)
-    return Verification(given).judge(of(attempt), GOOD, options, own, follow)
+    return Verification(given).judge(of(attempt), GOOD, options, own, follow, lambda: None)
 
 
 @pytest.fixture

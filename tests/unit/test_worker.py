@@ -8,6 +8,7 @@ import pytest
 
 from consumers.adoption import Adoption
 from consumers.consumer import LeaseWorker
+from consumers.draining import Mark
 from consumers.heartbeat import Heartbeat
 from durable.queue import BatonHuey
 from durable.records import Lease, State, Submission
@@ -51,6 +52,33 @@ def test_a_stop_during_a_task_claims_no_other(huey: BatonHuey, worker: LeaseWork
     for _ in range(2):
         body()
     worker.loop()
+    counts = huey.store.counts()
+    assert (counts[State.SUCCEEDED], counts[State.QUEUED]) == (1, 1)
+    assert huey.store.page(State.QUEUED)[0].attempt == 0
+
+
+def test_a_consumer_that_drains_ends_its_task_claims_no_other_and_goes(
+    huey: BatonHuey, worker: LeaseWorker, tmp_path: Path
+) -> None:
+    mark = worker.mark = Mark(tmp_path, "baton-consumer-2")
+    left: list[bool] = []
+
+    def leave() -> None:
+        left.append(True)
+        worker.stop_flag.set()
+
+    worker._leave = leave
+
+    @huey.task()
+    def body() -> None:
+        mark.ask()
+
+    for _ in range(2):
+        body()
+    worker.loop()
+    assert not left  # it has only just looked up from its task
+    worker.loop()
+    assert left == [True]
     counts = huey.store.counts()
     assert (counts[State.SUCCEEDED], counts[State.QUEUED]) == (1, 1)
     assert huey.store.page(State.QUEUED)[0].attempt == 0
