@@ -45,7 +45,7 @@ class Site:
         self.folder = folder
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         (folder / "home").mkdir(exist_ok=True)
-        (folder / "baton.yaml").write_text(yaml.safe_dump(config))
+        self.configure(config)
         self.env = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder / "home"),
@@ -54,6 +54,10 @@ class Site:
             "BATON_VAR": str(folder / "var"),
             **(env or {}),
         }
+
+    def configure(self, config: dict[str, Any]) -> None:
+        """Write another baton.yaml."""
+        (self.folder / "baton.yaml").write_text(yaml.safe_dump(config))
 
     @property
     def settings(self) -> Settings:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from cli.locks import holder, lock_path
 from cli.pm2 import Pm2, Process
@@ -33,10 +32,6 @@ class Pm2Site(Site):
             pytest.fail("PM2 is missing: ./baton test installs it")
         own = {"PM2_HOME": str(folder / "pm2"), "PYTHONPATH": str(ROOT), **(env or {})}
         super().__init__(folder, config, own)
-
-    def configure(self, config: dict[str, Any]) -> None:
-        """Write another baton.yaml."""
-        (self.folder / "baton.yaml").write_text(yaml.safe_dump(config))
 
     def command(self, *words: str) -> list[str]:
         """A call of the command line."""

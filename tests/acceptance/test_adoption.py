@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from durable.records import Record, State
+from tests.acceptance.claude_cli import find_claude
 from tests.acceptance.claude_site import (
     ClaudeSite,
     bash,
@@ -26,8 +27,8 @@ from tests.acceptance.claude_site import (
 from tests.acceptance.standin_process import StandInProcess, standin
 from tests.conftest import wait_until
 
-#: Moments of the run at which its consumer is killed.
-KILLS = 10
+#: Moments of each of the two runs at which its consumer is killed.
+KILLS = 5
 
 
 @pytest.fixture(scope="module")
@@ -39,17 +40,18 @@ def api() -> Iterator[StandInProcess]:
 @pytest.fixture
 def site(short_tmp: Path, api: StandInProcess) -> Iterator[ClaudeSite]:
     dotenv(short_tmp, api)
-    own = ClaudeSite(short_tmp, {"consumers": 2, "claude": claude_settings(max_budget_usd=1)})
+    own = ClaudeSite(short_tmp, {"consumers": 3, "claude": claude_settings(max_budget_usd=1)})
     own.start("redis")
     own.start("consumer", "1")
     yield own
     own.close()
 
 
-def steps(counter: Path, number: int, seconds: float = 0.4) -> str:
-    """A prompt with so many tool calls, each of which leaves one line."""
-    calls = [bash(f"echo {n} >> {counter}; sleep {seconds}; true") for n in range(number)]
-    return script(*calls, say("all done"))
+def steps(counter: Path, number: int, seconds: float = 0.4, last: str = "true") -> str:
+    """A prompt with so many tool calls, each of which leaves one line; what the last one does besides."""
+    calls = [f"echo {n} >> {counter}; sleep {seconds}; true" for n in range(number)]
+    calls[-1] += f"; {last}"
+    return script(*map(bash, calls), say("all done"))
 
 
 def running(site: ClaudeSite, task_id: str, attempt: int = 1) -> None:
@@ -73,32 +75,61 @@ def done_once(site: ClaudeSite, task_id: str, counter: Path, lines: int) -> Reco
     return record
 
 
-@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside an idle one"])
+def witnessed(site: ClaudeSite) -> Path:
+    """From now on a copy is kept of what claude writes, by somebody who knows nothing of Baton."""
+    copy, program = site.folder / "witness.jsonl", site.folder / "witnessed-claude"
+    program.write_text(f'#!/bin/bash\nset -o pipefail\n{find_claude()} "$@" | tee -a {copy}\n')
+    program.chmod(0o700)
+    site.configure({"consumers": 3, "claude": claude_settings(command=str(program))})
+    return copy
+
+
+def turns(api: StandInProcess, site: ClaudeSite, task_id: str) -> list[tuple[int, int]]:
+    """Turn and status of each request that a task's session has made."""
+    record = site.store.record(task_id)
+    assert record is not None
+    return [(r["turn"], r["status"]) for r in api.requests() if r["session"] == record.session]
+
+
+@pytest.mark.parametrize("idle", ["", "23"], ids=["alone", "beside two that are idle"])
 def test_a_run_goes_on_through_kills_of_its_consumer_at_random_moments(
-    site: ClaudeSite, beside: bool
+    site: ClaudeSite, api: StandInProcess, idle: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Beside an idle one both may try to take it over: one of them does, and the other lets it be."""
-    if beside:
-        site.start("consumer", "2")
-    counter = site.folder / "counter"
-    task_id = site.submit(steps(counter, 3 * KILLS))
+    """Beside idle ones several may try to take it over: one of them does, and the others let it be."""
+    chance = random.Random(seed := random.randrange(10**6))
+    with capsys.disabled():
+        print(f"\n  seed {seed}", end=" ")
+    copy = witnessed(site)
+    site.stop("consumer-1")
+    for number in "1" + idle:
+        site.start("consumer", number)
+    counter, go = site.folder / "counter", site.folder / "go"
+    number_of_steps = 2 * KILLS
+    task_id = site.submit(
+        steps(counter, number_of_steps, last=f"while ! test -e {go}; do sleep 0.1; done")
+    )
     running(site, task_id)
     for _ in range(KILLS):
-        time.sleep(random.uniform(0, 1.5))
+        time.sleep(chance.uniform(0, 1.2))
         record = site.store.record(task_id)
         assert record is not None
-        if record.state is not State.RUNNING:
-            break
         _, role, number = record.owner.replace(":", "-").rsplit("-", 2)
         site.kill(f"{role}-{number}")
-        time.sleep(random.uniform(0, 2.5) if beside else 0)
+        time.sleep(chance.uniform(0, 2.5) if idle else 0)
         site.start(role, number)
-    done_once(site, task_id, counter, 3 * KILLS)
-    assert events(site, task_id)["adopted"] >= 3
-    whole = (site.attempt(task_id) / "stream.jsonl").read_text().splitlines()
-    kinds = [json.loads(line)["type"] for line in whole]  # every line whole, and one run in it
-    assert kinds.count("result") == 1
-    assert kinds.count("assistant") == 3 * KILLS + 1
+    go.touch()
+    record = done_once(site, task_id, counter, number_of_steps)
+    assert events(site, task_id)["adopted"] == KILLS
+    stream = (site.attempt(task_id) / "stream.jsonl").read_bytes()
+    assert stream == copy.read_bytes()
+    lines = [json.loads(line) for line in stream.splitlines()]
+    kinds = [line["type"] for line in lines]
+    assert kinds.count("result") == 1  # one run is in it, and it was read to its end
+    assert kinds.count("assistant") == number_of_steps + 1
+    assert record.cost_usd == pytest.approx(lines[-1]["total_cost_usd"])
+    undisturbed = site.submit(steps(site.folder / "counter-2", number_of_steps, 0))
+    site.finish(undisturbed)
+    assert turns(api, site, task_id) == turns(api, site, undisturbed)
 
 
 def test_a_restart_leaves_the_run_alone_and_takes_a_second(site: ClaudeSite) -> None:
