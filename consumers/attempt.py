@@ -151,10 +151,8 @@ class Runs:
         running.costs = booking.costs_of(run.folder, summary)
         end = conclude(summary, ended, time.time(), options.on_denied)
         end = _priced(end, running.costs)
-        if end.session_gone and running.lease.outcome:  # also of a run that another consumer began
-            raise GiveBack(
-                "interrupted", "Claude does not find its session again; it begins afresh"
-            )
+        if end.session_gone:  # also of a run that another consumer began
+            raise GiveBack("interrupted", f"{end.message.rstrip('.')}; the task begins afresh")
         return self._verified(running, end, options, run.folder), options
 
     def _to_its_end(self, running: Effects, run: handle.Handle) -> tuple[Summary, Exit]:

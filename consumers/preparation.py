@@ -68,9 +68,10 @@ class Preparation:
         folder = folders.of(self.settings.var, lease.id, lease.attempt)
         cwd = workspaces.folder_of(self.settings, lease, options)
         earlier = self._to_resume(lease, options)
-        session = earlier.session if earlier else claude.session_id(lease.id, lease.attempt)
+        resumed = earlier.session if earlier else ""
+        session = resumed or claude.session_id(lease.id, lease.attempt)
         told = resumption.words(earlier, prompt) if earlier else prompt
-        command = self._command(lease, cwd, options, session, resume=earlier is not None)
+        command = self._command(lease, cwd, options, session, resume=bool(resumed))
         return Plan(lease, folder, options, command, told, session)
 
     def _to_resume(self, lease: Lease, options: ClaudeOptions) -> resumption.Earlier | None:

@@ -1,5 +1,5 @@
 -- requeue: a person sends a held, failed or cancelled task back into its queue, with its retries and its budget new.
--- ARGV: id, 1 when the next attempt is to go on where the last one ended. Answers the state found ('missing' when there is none); only these three states are moved.
+-- ARGV: id, 1 when the next attempt is to go on where the last one ended; that of a held task does in any case. Answers the state found ('missing' when there is none); only these three states are moved.
 function q.requeue(ARGV)
   local t = q.load(ARGV[1], 'attempt', 'first_body', 'cost_usd')
   local found = t.state
@@ -10,7 +10,7 @@ function q.requeue(ARGV)
     if t.more[2] then q.set(t, 'body', t.more[2]) end
     for field, value in pairs({ counted = 0, excused = t.more[1] or 0, reason = '' }) do q.set(t, field, value) end
     if t.more[3] then q.set(t, 'cost_before', t.more[3]) end
-    if ARGV[2] ~= '1' then q.set(t, 'outcome', '') end
+    if ARGV[2] ~= '1' and found ~= 'held' then q.set(t, 'outcome', '') end
     q.reopen_place(t.id)
     q.to_ready(t)
     q.note('requeued', t.id, found)

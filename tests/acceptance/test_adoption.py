@@ -1,13 +1,10 @@
-"""A run outlives its consumer: adopted after SIGKILL, a restart and by another consumer; resumed when it is lost."""
+"""A run outlives its consumer: adopted after SIGKILL, a restart and by another consumer."""
 
 import json
-import os
 import random
-import shutil
-import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from tests.acceptance.claude_site import (
     script,
 )
 from tests.acceptance.standin_process import StandInProcess, standin
+from tests.acceptance.test_resume import assert_resumed
 from tests.conftest import wait_until
 
 #: Moments of each of the two runs at which its consumer is killed.
@@ -93,12 +91,11 @@ def turns(api: StandInProcess, site: ClaudeSite, task_id: str) -> list[tuple[int
 
 @pytest.mark.parametrize("idle", ["", "23"], ids=["alone", "beside two that are idle"])
 def test_a_run_goes_on_through_kills_of_its_consumer_at_random_moments(
-    site: ClaudeSite, api: StandInProcess, idle: str, capsys: pytest.CaptureFixture[str]
+    site: ClaudeSite, api: StandInProcess, idle: str, tell: Callable[[str], None]
 ) -> None:
     """Beside idle ones several may try to take it over: one of them does, and the others let it be."""
     chance = random.Random(seed := random.randrange(10**6))
-    with capsys.disabled():
-        print(f"\n  seed {seed}", end=" ")
+    tell(f"The consumer is killed at moments of seed {seed}.")
     copy = witnessed(site)
     site.stop("consumer-1")
     for number in "1" + idle:
@@ -183,80 +180,6 @@ def test_a_run_that_nobody_takes_over_ends_by_itself_and_is_resumed(site: Claude
     record = site.store.record(task_id)
     assert record is not None
     assert (record.attempt, record.counted) == (2, 0)
-    assert_resumed(site, task_id, 2, "no consumer held it")
+    assert_resumed(site, task_id, "no consumer held it")
     site.store.cancel(task_id)
     site.finish(task_id)
-
-
-def assert_resumed(site: ClaudeSite, task_id: str, number: int, what: str) -> None:
-    folder = site.attempt(task_id, number)
-    first = json.loads((site.attempt(task_id, number - 1) / "command.json").read_text())
-    argv = json.loads((folder / "command.json").read_text())["argv"]
-    session = next(
-        word.partition("=")[2] for word in first["argv"] if word.startswith("--session-id")
-    )
-    assert f"--resume={session}" in argv
-    told = (folder / "prompt.md").read_text()
-    assert what in told
-    assert "STANDIN" in told
-
-
-def test_after_a_crash_the_next_attempt_goes_on_in_the_session(site: ClaudeSite) -> None:
-    counter, go = site.folder / "counter", site.folder / "go"
-    first, second = (
-        bash(f"echo first >> {counter}"),
-        bash(f"test -e {go} || sleep 600; echo x >> {counter}"),
-    )
-    task_id = site.submit(script(first, second, say("all done")))
-    wait_until(counter.exists, 40, "the first step is done")
-    time.sleep(1.5)
-    kill_claude(site, task_id)
-    go.touch()
-    hasten(site, task_id)
-    record = site.finish(task_id)
-    assert (record.state, record.attempt, record.counted) == (State.SUCCEEDED, 2, 1)
-    assert counter.read_text().split() == ["first", "x"]  # what was done is not done again
-    assert_resumed(site, task_id, 2, "SIGKILL")
-
-
-def test_a_session_that_is_gone_is_begun_afresh_and_costs_no_attempt(site: ClaudeSite) -> None:
-    go = site.folder / "go"
-    task_id = site.submit(script(bash(f"test -e {go} || sleep 600"), say("all done")))
-    running(site, task_id)
-    time.sleep(2)
-    kill_claude(site, task_id)
-    site.wait_for(task_id, State.SCHEDULED)
-    for projects in site.folder.rglob(".claude/projects"):
-        shutil.rmtree(projects)
-    go.touch()
-    site.store.hasten(task_id)
-    record = site.finish(task_id)
-    assert (record.state, record.attempt, record.counted) == (State.SUCCEEDED, 3, 1)
-    told = (site.attempt(task_id, 3) / "prompt.md").read_text()
-    assert told.startswith("STANDIN")
-
-
-def test_rerun_begins_afresh_after_a_crash(site: ClaudeSite) -> None:
-    go = site.folder / "go"
-    prompt = script(bash(f"test -e {go} || sleep 600"), say("all done"))
-    task_id = site.submit(prompt, on_crash="rerun")
-    running(site, task_id)
-    time.sleep(1)
-    kill_claude(site, task_id)
-    go.touch()
-    hasten(site, task_id)
-    assert site.finish(task_id).state is State.SUCCEEDED
-    assert (site.attempt(task_id, 2) / "prompt.md").read_text() == prompt
-
-
-def kill_claude(site: ClaudeSite, task_id: str) -> None:
-    """SIGKILL to claude itself, which the runner survives."""
-    runner = json.loads((site.attempt(task_id) / "runner.json").read_text())["pid"]
-    children = Path(f"/proc/{runner}/task/{runner}/children").read_text().split()
-    os.kill(int(children[0]), signal.SIGKILL)
-
-
-def hasten(site: ClaudeSite, task_id: str) -> None:
-    """The pause before a retry is not waited for."""
-    site.wait_for(task_id, State.SCHEDULED)
-    site.store.hasten(task_id)

@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,7 @@ def refused(site: ClaudeSite, label: str) -> None:
 
 
 def test_a_run_is_gone_before_another_host_may_claim_its_task(
-    hosts: tuple[ClaudeSite, ClaudeSite], ways: list[Network], capsys: pytest.CaptureFixture[str]
+    hosts: tuple[ClaudeSite, ClaudeSite], ways: list[Network], tell: Callable[[str], None]
 ) -> None:
     """One consumer is stopped, two are cut off; one of these is back before its lease is given on."""
     here, there = hosts
@@ -127,8 +127,7 @@ def test_a_run_is_gone_before_another_host_may_claim_its_task(
         assert (ended["stopped"], ended["survivors"]) == ("deadline", 0)
         assert spare_s > 0
         if task_id in lost:
-            with capsys.disabled():
-                print(f"\n  the run was gone {spare_s:.1f} s before its task was given on", end="")
+            tell(f"The run was gone {spare_s:.1f} s before its task was given on.")
     here.processes["consumer-1"].send_signal(signal.SIGCONT)
     ways[1].away = False
     for label in ("consumer-1", "consumer-2"):

@@ -347,6 +347,14 @@ def test_a_task_that_is_sent_back_begins_afresh_or_goes_on(store: LeaseStore) ->
         assert claim(store, f"2{resume}").outcome == outcome
 
 
+def test_a_held_task_that_is_sent_back_goes_on_in_any_case(store: LeaseStore) -> None:
+    """It was not over: a person only put it aside, or was asked."""
+    store.submit([sub("a")])
+    store.settle(claim(store, "1"), State.HELD, outcome="crashed", reason="look at it")
+    store.requeue("a")
+    assert claim(store, "2").outcome == "crashed"
+
+
 def test_tasks_are_counted_by_their_source(store: LeaseStore) -> None:
     store.submit([sub(i, source="cli") for i in "abcd"] + [sub("follows", source="task:a")])
     store.settle(claim(store, "1"), State.SUCCEEDED, outcome="succeeded")
