@@ -99,7 +99,7 @@ class Runs:
         """What the task has cost so far, once nothing of it runs any more and all that did is priced."""
         if lease.attempt < 2:
             return 0.0
-        leftovers.end_runs(self.settings.var, lease.id)
+        leftovers.end_runs(self.settings.var, lease.id, lease.token)
         home = self.heartbeat.owner.rpartition(":")[0]
         booking.price_lost(self.store, self.settings.var, home, lease.id)
         return self.store.cost_so_far(lease.id)

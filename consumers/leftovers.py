@@ -22,7 +22,7 @@ def give_back(var: Path, store: LeaseStore, holding: Holding) -> None:
 
     Only for a lease whose owner is known to be gone.
     """
-    end_runs(var, holding.id)
+    end_runs(var, holding.id, holding.token)
     costs = booking.costs_of(folders.of(var, holding.id, holding.attempt))
     store.release(
         holding.id,
@@ -34,12 +34,15 @@ def give_back(var: Path, store: LeaseStore, holding: Holding) -> None:
     log.info("task %s: attempt %d is given back, uncounted", holding.id, holding.attempt)
 
 
-def end_runs(var: Path, task_id: str) -> int:
-    """Stop every live attempt of a task on this host; how many processes had to be killed by hand."""
+def end_runs(var: Path, task_id: str, token: int) -> int:
+    """Stop every live attempt of a task on this host; how many processes had to be killed by hand.
+
+    `token` is that of the task's newest lease: a run that was taken over obeys no older one.
+    """
     for attempt in sorted((var / "attempts" / task_id).glob("[0-9]*")):
         for folder in (attempt, attempt / folders.CHECK):
             live = handle.attach(folder)
             if live is not None:
-                live.stop(live.token, "lost")
+                live.stop(token, "lost")
                 live.wait(LADDER_S)
     return processes.sweep_attempt(task_id, time.monotonic() + LADDER_S)

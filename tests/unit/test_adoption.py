@@ -101,6 +101,23 @@ def test_a_run_that_another_took_over_meanwhile_is_let_be(tmp_path: Path) -> Non
     assert not (folder / "exit.json").exists()  # nobody looked whether its runner may be buried
 
 
+@pytest.mark.parametrize("owner", ["i:another-host:consumer-2", "another:h:consumer-2"])
+def test_a_run_of_another_host_or_instance_is_not_taken_over(
+    store: LeaseStore, tmp_path: Path, owner: str
+) -> None:
+    """Nor of another pid namespace, which the host's name holds: its flock may be free for another reason."""
+    lease = leased(store, owner=owner)
+    run_of(tmp_path, lease)
+    own = adoption(tmp_path, store)
+    (tmp_path / "var" / "locks").mkdir()
+    (tmp_path / "var" / "locks" / "baton-consumer-2.lock").touch()
+    own.take_own()
+    assert own.take() is None
+    assert own.orphan() is None
+    assert store.adopt(lease.id, lease.token, MINE, "n", LEASE_MS) is None
+    assert store.beat([("a", lease.token)], LEASE_MS) == ["ok"]
+
+
 def test_an_idle_consumer_takes_over_from_those_whose_flock_is_free(
     store: LeaseStore, tmp_path: Path
 ) -> None:
