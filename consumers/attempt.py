@@ -91,6 +91,10 @@ class Runs:
         run = handle.of(self._folder(running.lease.id, running.lease.attempt))
         if run is None:
             return None
+        try:
+            folders.note_token(run.folder, running.lease.token)
+        except OSError as error:
+            log.warning("task %s: its new token is not noted: %s", running.lease.id, error)
         return self._followed(running, run, self.preparation.options(changes))
 
     # -- what was before

@@ -43,8 +43,21 @@ def read(folder: Path, summary: Summary, position: int = 0) -> tuple[Summary, in
     return summary, position + len(data) - len(rest)
 
 
+def note_token(folder: Path, token: int) -> None:
+    """The attempt goes on under this token: its end is settled with it. Raises OSError."""
+    draft = folder / "token.new"
+    draft.write_text(f"{token}\n")
+    draft.replace(folder / "token")
+
+
 def token_of(folder: Path) -> int:
-    """The token that the attempt was prepared under; -1 when that cannot be read."""
+    """The token that the attempt went on under, or was prepared under; -1 when that cannot be read."""
+    try:
+        return int((folder / "token").read_text())
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError):
+        return -1
     try:
         return int(json.loads((folder / "command.json").read_text())["token"])
     except (OSError, ValueError, KeyError):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from consumers import times
 from durable.records import Record, State
 from tests.acceptance.claude_cli import find_claude
 from tests.acceptance.claude_site import (
@@ -168,18 +169,62 @@ def test_another_consumer_takes_over_when_the_first_stays_away(site: ClaudeSite)
     assert record.owner.endswith(":consumer-2")
 
 
-def test_a_run_that_nobody_takes_over_ends_by_itself_and_is_resumed(site: ClaudeSite) -> None:
-    counter = site.folder / "counter"
-    task_id = site.submit(steps(counter, 60))
-    running(site, task_id)
-    site.kill("consumer-1")
-    wait_until((site.attempt(task_id) / "exit.json").exists, 40, "its deadline is over")
-    assert not marked(f"BATON_ATTEMPT={task_id}")
-    site.start("consumer", "1")
-    running(site, task_id, 2)
-    record = site.store.record(task_id)
-    assert record is not None
-    assert (record.attempt, record.counted) == (2, 0)
-    assert_resumed(site, task_id, "no consumer held it")
-    site.store.cancel(task_id)
-    site.finish(task_id)
+def test_a_run_that_nobody_takes_over_ends_by_itself_and_is_resumed(
+    short_tmp: Path, api: StandInProcess
+) -> None:
+    """The other consumer is busy, and PM2 does not bring the killed one back: at a third of the usual times."""
+    dotenv(short_tmp, api)
+    config = {"consumers": 2, "claude": claude_settings()}
+    site = ClaudeSite(short_tmp, config, {times.SCALE: "0.3"})
+    try:
+        for role, name in (("redis", ""), ("consumer", "1"), ("consumer", "2")):
+            site.start(role, name)
+        go, counters = site.folder / "go", [site.folder / f"counter-{n}" for n in "12"]
+        wait = f"while ! test -e {go}; do sleep 0.1; done"
+        tasks = [site.submit(steps(counter, 2, 0, wait)) for counter in counters]
+        for counter in counters:
+            wait_until(lambda c=counter: c.exists() and c.read_text() == "0\n1\n", 40, "it waits")  # type: ignore[misc]
+        tasks.sort(key=lambda task_id: site.store.record(task_id).owner)  # type: ignore[union-attr]
+        lost, other = tasks
+        begun = time.monotonic()
+        site.kill("consumer-1")
+        wait_until((site.attempt(lost) / "exit.json").exists, 20, "its deadline is over")
+        over_s = time.monotonic() - begun
+        assert not marked(f"BATON_ATTEMPT={lost}")
+        record = site.wait_for(lost, State.QUEUED)
+        assert time.monotonic() - begun > over_s  # the run was over before
+        assert (record.attempt, record.counted, record.outcome) == (1, 0, "interrupted")
+        later = site.submit(steps(site.folder / "counter-3", 1, 0))
+        go.touch()
+        site.finish(other)
+        record = site.finish(lost)
+        assert (record.state, record.attempt, record.counted) == (State.SUCCEEDED, 2, 0)
+        assert_resumed(site, lost, "no consumer held it")
+        assert site.finish(later).started_ms > record.started_ms  # it went to the head
+    finally:
+        site.close()
+
+
+def test_a_task_that_is_given_on_while_its_run_lives_waits_for_the_end_of_that(
+    site: ClaudeSite,
+) -> None:
+    """A lease is given on only long after its runner's deadline; here it is, although the consumer lives."""
+    site.start("consumer", "2")
+    go, counter = site.folder / "go", site.folder / "counter"
+    task_id = site.submit(steps(counter, 2, 0, f"test -e {go} || sleep 600"))
+    wait_until(
+        lambda: counter.exists() and "1" in counter.read_text(), 40, "it is in its last step"
+    )
+    go.touch()
+    store = site.store
+    for word in ("suspected", "requeued"):
+        store.client.zadd(store.prefix + "leases", {task_id: 0})
+        assert store.reap(0) == [(task_id, word)]
+    record = site.finish(task_id)
+    assert (record.state, record.attempt, record.counted) == (State.SUCCEEDED, 2, 0)
+    assert_resumed(site, task_id, "another consumer has the task")
+    first = json.loads((site.attempt(task_id, 1) / "exit.json").read_text())
+    second = json.loads((site.attempt(task_id, 2) / "exit.json").read_text())
+    assert first["stopped"] == "lost"
+    assert first["ended_at"] <= second["started_at"]
+    assert counter.read_text().split().count("0") == 1

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import redis
 
+from consumers import folder as folders
 from consumers.attempt import Runs
 from durable import effects
 from durable.effects import Effects
@@ -70,6 +71,14 @@ def test_the_newest_run_that_ended_well_is_taken_however_often_its_owner_died(
 def test_a_run_whose_end_was_written_is_not_taken_again(tmp_path: Path) -> None:
     ended(tmp_path, 1, token=7)
     assert runs_in(tmp_path)._earlier(Effects(lease(2, settled_token=7)), {}) is None
+
+
+def test_the_end_of_a_run_that_was_taken_over_is_known_by_its_new_token(tmp_path: Path) -> None:
+    """What was settled may be no success all the same: a command that verifies may have said no."""
+    ended(tmp_path, 1, token=7)
+    folders.note_token(tmp_path / "var" / "attempts" / "task" / "1", 12)
+    assert runs_in(tmp_path)._earlier(Effects(lease(2, settled_token=12)), {}) is None
+    assert runs_in(tmp_path)._earlier(Effects(lease(2, settled_token=7)), {})
 
 
 def test_a_run_that_did_not_end_well_is_not_taken(tmp_path: Path) -> None:
