@@ -22,8 +22,8 @@ from consumers import claude, handle, refusal
 from consumers import folder as folders
 from consumers.outcome import SHORT_OF, Conclusion, Exit, Outcome
 from consumers.preparation import Plan, launch
-from consumers.times import DEADLINE_S, LADDER_S
 from consumers.remedies import signal_name
+from consumers.times import DEADLINE_S, LADDER_S
 from durable.records import Lease
 from durable.verdicts import Fail
 

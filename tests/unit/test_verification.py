@@ -184,7 +184,7 @@ def test_a_check_that_was_broken_off_is_made_again_by_the_next_attempt(done: Pat
     until = time.monotonic() + 20
     while not (own / "stdout.log").exists() and time.monotonic() < until:
         time.sleep(0.02)
-    leftovers.end_runs(done / "var", TASK)
+    leftovers.end_runs(done / "var", TASK, 99)
     begun.join(30)
     assert not begun.is_alive()
     assert json.loads((own / "exit.json").read_text())["stopped"] == "lost"

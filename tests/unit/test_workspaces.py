@@ -293,7 +293,7 @@ def test_a_consumer_that_is_killed_with_its_git_at_any_moment_is_made_good(
         with making(given, repository, task_id) as child:
             time.sleep(pause_s)
             child.kill()
-        leftovers.end_runs(given.var, task_id)  # as a consumer does that takes the task back
+        leftovers.end_runs(given.var, task_id, 2)  # as a consumer does that takes the task back
         folder = workspaces.folder_of(given, of(task_id, 2), tree(repository))
         assert len(list(folder.iterdir())) == 202
         assert git(folder, "status", "--porcelain") == ""
