@@ -1,4 +1,4 @@
-"""The verbs that move a task or the gate: cancel, retry, pause, unpause."""
+"""The verbs that move a task or the gate: retry, pause, unpause."""
 
 from __future__ import annotations
 
@@ -7,17 +7,6 @@ import argparse
 from cli import queue
 from cli.errors import CliError
 from cli.terminal import print_json
-
-
-def cancel(args: argparse.Namespace) -> int:
-    """End a waiting task at once; tell the owner of a running one to stop it."""
-    store = queue.store()
-    record = queue.one(store, args.id)
-    found = store.cancel(record.id)
-    if found.final:
-        raise CliError(f"Task {record.id} has ended: {found.value}.")
-    said = "is being stopped" if found.value == "running" else "cancelled"
-    return _done(args, record.id, found.value, said)
 
 
 def retry(args: argparse.Namespace) -> int:

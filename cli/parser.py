@@ -113,20 +113,23 @@ def _looking(verbs: Verbs) -> None:
     listing.add_argument("--limit", type=_positive, default=20, help="at most so many (default 20)")
     show = verbs.add("show", "cli.look:show", "show all that is known of a task", json=True)
     show.add_argument("id", metavar="ID", help="a task's id, or the unique beginning of it")
+    show.add_argument("--attempt", type=_positive, metavar="N", help="this attempt's line, too")
     logs = verbs.add("logs", "cli.logs:logs", "show what Claude said and did on a task", json=True)
     logs.add_argument("id", metavar="ID", help="a task's id, or the unique beginning of it")
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the task ends")
+    logs.add_argument("--attempt", type=_positive, metavar="N", help="this one, not the latest")
     costs = verbs.add("costs", "cli.costs:costs", "what Claude tasks cost, day by day", json=True)
     costs.add_argument("--days", type=_positive, default=30, help="of so many (default 30)")
     costs.add_argument("--by", choices=("source", "model", "day"), help="sum by this (default day)")
 
 
 def _acting(verbs: Verbs) -> None:
-    for name, text in (
-        ("cancel", "cancel a task, running or not"),
-        ("retry", "put a task that ended back into the queue, with all retries and a full budget"),
+    back = "put a task that ended back into the queue, with all retries and a full budget"
+    for name, target, text in (
+        ("cancel", "cli.cancel:cancel", "cancel a task, running or not"),
+        ("retry", "cli.act:retry", back),
     ):
-        verb = verbs.add(name, f"cli.act:{name}", text, json=True)
+        verb = verbs.add(name, target, text, json=True)
         verb.add_argument("id", metavar="ID", help="a task's id, or the unique beginning of it")
         if name == "retry":
             words = "go on in the session of its last attempt rather than afresh"

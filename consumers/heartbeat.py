@@ -16,6 +16,9 @@ from durable.store import LeaseStore
 
 log = logging.getLogger(__name__)
 
+#: After a poke: so many more beats, so many seconds apart.
+SOON_BEATS, SOON_S = 4, 0.25
+
 
 def boot_clock() -> float:
     """Seconds since the boot, time asleep included where the system counts it."""
@@ -67,10 +70,16 @@ class Heartbeat(threading.Thread):
         self._stop_asked.set()
 
     def run(self) -> None:
-        """Beat until stopped; an absent server is waited for."""
+        """Beat until stopped; an absent server is waited for.
+
+        A poke may be about a lease whose claim is still on its way to this process: so for a second after
+        one it beats oftener.
+        """
+        soon = 0
         while not self._stop_asked.is_set():
             try:
-                self.store.wait_for_poke(self.owner, BEAT_S)
+                poked = self.store.wait_for_poke(self.owner, SOON_S if soon else BEAT_S)
+                soon = SOON_BEATS if poked else max(0, soon - 1)
                 self.beat()
                 self.redis.worked()
             except redis.RedisError as error:

@@ -90,6 +90,10 @@ class Views(Scripts):
         found: Any = self.client.hget(self._key("locks"), lock)
         return found.decode() if found else ""
 
+    def poke_waits(self, owner: str) -> bool:
+        """Whether an owner was asked to beat at once (a cancel) and has not looked since."""
+        return bool(self.client.exists(self._key("poke:" + owner)))
+
     def counts(self) -> dict[State, int]:
         """How many tasks are in each state."""
         indexes = [(state, key) for state in State for key, _ in self._index(state)]

@@ -21,6 +21,7 @@ function q.adopt(ARGV)
   call('HSET', t.key, 'owner', owner, 'token', token, 'adopted', nonce .. ' ' .. old)
   call('HDEL', t.key, 'suspected')
   call('ZADD', P .. 'leases', q.now_ms() + tonumber(ARGV[5]), id)
+  if t.cancel then call('ZADD', P .. 'poke:' .. owner, 0, 'beat') end -- the former owner may not have heard of it
   q.note('adopted', id, owner)
   return answer(token)
 end

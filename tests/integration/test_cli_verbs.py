@@ -62,8 +62,10 @@ def test_a_task_is_added_listed_shown_cancelled_and_retried(site: Site) -> None:
     assert (shown["prompt"], shown["priority"], shown["key"]) == ("Say hello.", 3, "k")
     assert "body" not in shown
 
-    assert facts(site, "cancel", task_id[:6]) == {"id": task_id, "was": "queued"}
+    done = facts(site, "cancel", task_id[:6])
+    assert (done["id"], done["was"], done["state"]) == (task_id, "queued", "cancelled")
     assert record(site, task_id).state is State.CANCELLED
+    assert "./baton show" in baton(site, "cancel", task_id, status=1)
     assert "has ended: cancelled" in baton(site, "cancel", task_id, status=1)
     assert facts(site, "retry", task_id) == {"id": task_id, "was": "cancelled"}
     assert record(site, task_id).state is State.QUEUED
@@ -205,39 +207,38 @@ def say(text: str) -> dict[str, Any]:
     return {"type": "assistant", "message": {"content": [{"type": "text", "text": text}]}}
 
 
-def test_logs_show_the_latest_attempt(site: Site) -> None:
+def test_a_cancel_says_what_it_comes_to(site: Site) -> None:
+    queued, held, ran = (facts(site, "add", n)["id"] for n in ("One", "Two", "Three"))
+    due = site.store.now_ms() + 3_600_000
+    site.store.submit([Submission(id="5c4ed", body=b"{}", due_ms=due)])
+    site.store.hold(held, "a look is wanted")
+    site.store.hasten(ran)
+    assert isinstance(site.store.claim("i:h:consumer-9", "n", ["default"], 30_000), Lease)
+    assert "was queued and is cancelled; it never starts" in baton(site, "cancel", queued)
+    assert "was scheduled for" in baton(site, "cancel", "5c4ed")
+    assert "was held and is cancelled" in baton(site, "cancel", held)
+    said = baton(site, "cancel", ran)  # nobody beats for it
+    assert "consumer-9 does not answer" in said
+    assert "within a minute" in said
+
+
+def test_a_cancel_of_a_python_task_says_that_nothing_stops_it(site: Site) -> None:
+    site.store.submit([Submission(id="a", body=b"{}")])
+    site.store.claim("i:h:consumer-9", "n", ["default"], 30_000)
+    assert "runs it to its end" in baton(site, "cancel", "a")
+
+
+def test_a_cancel_waits_a_moment_for_a_redis_that_starts_again(site: Site) -> None:
     task_id = facts(site, "add", "x")["id"]
-    assert "has not run" in baton(site, "logs", task_id, status=1)
-    attempt(site, task_id, 9, say("ninth"))
-    attempt(site, task_id, 10, say("tenth \x1b[2J"))
-    assert baton(site, "logs", task_id[:8]) == "tenth \\x1b[2J\n"
-    assert json.loads(baton(site, "logs", task_id, "--json")) == say("tenth \x1b[2J")
-
-
-def test_logs_of_a_silent_attempt_show_what_it_complained_of(site: Site) -> None:
-    task_id = facts(site, "add", "x")["id"]
-    (attempt(site, task_id, 1) / "stderr.log").write_text("no such flag\n")
-    assert "no such flag" in baton(site, "logs", task_id)
-
-
-def test_logs_follow_from_attempt_to_attempt_until_the_end(site: Site) -> None:
-    task_id = facts(site, "add", "x")["id"]
-    follower = subprocess.Popen(
-        command("logs", task_id, "-f"), env=env(site), stdout=subprocess.PIPE, text=True
+    site.stop("redis")
+    cancelling = subprocess.Popen(
+        command("cancel", task_id), env=env(site), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    output = follower.stdout
-    assert output
-    assert output.readline() == "[queued]\n"
-    folder = attempt(site, task_id, 1, say("first"))
-    assert output.readline() == "first\n"
-    with (folder / "stream.jsonl").open("a") as stream:
-        stream.write(json.dumps(say("half of"))[:20])
-        stream.flush()
-        attempt(site, task_id, 2, say("second"))
-        assert output.readline() == "second\n"
-    baton(site, "cancel", task_id)
-    assert output.readline().startswith("[cancelled")
-    assert follower.wait(10) == 1
+    assert cancelling.stderr
+    assert b"trying for 10 s" in cancelling.stderr.readline()
+    site.start("redis")
+    assert cancelling.wait(20) == 0
+    assert record(site, task_id).state is State.CANCELLED
 
 
 def test_the_shell_has_everything_in_place(site: Site) -> None:

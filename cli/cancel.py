@@ -1,0 +1,126 @@
+"""`./baton cancel ID`: end a task, wherever it stands, and say what became of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from cli import queue
+from cli.errors import CliError
+from cli.terminal import moment, print_json
+
+if TYPE_CHECKING:
+    from durable.records import Record, State
+    from durable.store import LeaseStore
+
+# A run that is told to stop is over within a second or two; after this, s, we say what is still to come.
+_WATCH_S = 3.0
+_LOOK_EVERY_S = 0.05
+# Redis may be starting again: so long a cancel is tried, s.
+_PATIENCE_S = 10.0
+
+
+class Seen(NamedTuple):
+    """A task that ran when it was cancelled, as it was after `after_s` seconds."""
+
+    record: Record
+    heard: bool
+    after_s: float
+
+
+def cancel(args: argparse.Namespace) -> int:
+    """End a waiting task at once; tell the owner of a running one to stop it, and watch it a moment."""
+    store = queue.store()
+    record, found = _insist(store, args.id)
+    if found.final:
+        raise CliError(*_ended(record.id, found))
+    if found.value == "running":
+        seen = _watch(store, record)
+        said, now = told(seen), seen.record.state.value
+    else:
+        said, now = waited(record, found), "cancelled"
+    if args.json:
+        print_json({"id": record.id, "was": found.value, "state": now, "said": said})
+    else:
+        print(f"{record.id[: queue.SHORT]} {said}")
+    return 0
+
+
+def waited(record: Record, found: State) -> str:
+    """Return what a cancel of a task that waited comes to."""
+    when = f" for {moment(record.due_ms)}" if found.value == "scheduled" and record.due_ms else ""
+    never = "does not start again" if record.attempt else "never starts"
+    return f"was {found.value}{when} and is cancelled; it {never}."
+
+
+def told(seen: Seen) -> str:
+    """Return what a cancel of a running task has come to so far."""
+    record, owner = seen.record, seen.record.owner.rpartition(":")[2] or "its consumer"
+    if record.state.value == "cancelled":
+        return f"was running and is cancelled; nothing of it was left after {seen.after_s:.1f} s."
+    if record.state.final:
+        return f"came to its end at this moment: {record.state.value}."
+    if record.kind != "claude":
+        return (
+            f"is a Python task, which nothing stops from outside: {owner} runs it to its end, once."
+        )
+    if seen.heard:
+        return f"is being stopped by {owner}; Claude gets 10 s to end (./baton logs {record.id[: queue.SHORT]} -f)."
+    return (
+        f"will be cancelled, but {owner} does not answer. The run ends by itself 15 s after the last word of a "
+        "consumer, and within a minute another consumer writes the task off (./baton status: does one run?)."
+    )
+
+
+def _ended(task_id: str, found: State) -> tuple[str, str]:
+    problem = f"Task {task_id} has ended: {found.value}. There is nothing to cancel."
+    return (
+        problem,
+        f"./baton show {task_id[: queue.SHORT]} prints it; ./baton list --state running what runs.",
+    )
+
+
+def _insist(store: LeaseStore, prefix: str) -> tuple[Record, State]:
+    """The record as it was before, and the state that the cancel found. Raises RedisError after 10 s."""
+    import redis
+
+    give_up, told = time.monotonic() + _PATIENCE_S, False
+    while True:
+        try:
+            record = queue.one(store, prefix)
+            return record, store.cancel(record.id)
+        except redis.RedisError as error:
+            if time.monotonic() > give_up:
+                raise
+            if not told:
+                print(
+                    f"Redis does not answer ({error}); trying for {_PATIENCE_S:.0f} s.",
+                    file=sys.stderr,
+                )
+            told = True
+            time.sleep(10 * _LOOK_EVERY_S)
+
+
+def _watch(store: LeaseStore, record: Record) -> Seen:
+    """Look until the run is over, but not for long."""
+    begun = time.monotonic()
+    while True:
+        seen = _look(store, record, begun)
+        if seen.record.state.value != "running" or seen.after_s > _WATCH_S:
+            return seen
+        record = seen.record
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _look(store: LeaseStore, before: Record, begun: float) -> Seen:
+    """What became of it; what was known before while Redis is away, for the cancel is written."""
+    import redis
+
+    try:
+        record = store.record(before.id) or before
+        heard = not store.poke_waits(record.owner)
+    except redis.RedisError:
+        record, heard = before, True
+    return Seen(record, heard, time.monotonic() - begun)

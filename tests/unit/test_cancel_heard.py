@@ -1,0 +1,40 @@
+"""The heartbeat hears a cancel, also one that comes before its lease is in hand."""
+
+import time
+
+from consumers.heartbeat import Heartbeat
+from consumers.times import BEAT_S
+from durable.records import Lease, Submission
+from durable.store import LeaseStore
+from tests.conftest import PrivateServer, wait_until
+
+
+def test_a_cancel_that_comes_before_the_lease_is_in_hand_is_heard_soon(
+    valkey: PrivateServer,
+) -> None:
+    """The claim is written on the server, its answer still on the way: a poke finds nothing in hand."""
+    store = LeaseStore(valkey.client(), "{test}:")
+    heartbeat = Heartbeat(LeaseStore(valkey.client(), "{test}:"), "i:h:consumer-1")
+    store.submit([Submission(id="a", body=b"{}")])
+    lease = store.claim("i:h:consumer-1", "n", ["default"], 30_000)
+    assert isinstance(lease, Lease)
+    heartbeat.start()
+    store.cancel("a")
+    wait_until(lambda: not store.poke_waits("i:h:consumer-1"), 10, "the poke is taken")
+    begun = time.monotonic()
+    held = heartbeat.hold(lease)
+    wait_until(
+        lambda: held.cancelled, BEAT_S - 1, "the cancel is heard before the next beat is due"
+    )
+    print(f"heard after {time.monotonic() - begun:.2f} s")
+    heartbeat.stop()
+
+
+def test_who_takes_over_a_cancelled_run_is_told_at_once(store: LeaseStore) -> None:
+    store.submit([Submission(id="a", body=b"{}")])
+    lease = store.claim("i:h:consumer-1", "n", ["default"], 30_000)
+    assert isinstance(lease, Lease)
+    store.cancel("a")
+    assert not store.poke_waits("i:h:consumer-2")
+    assert store.adopt("a", lease.token, "i:h:consumer-2", "m", 30_000)
+    assert store.poke_waits("i:h:consumer-2")
