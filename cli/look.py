@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli import costs, queue
+from cli import attempts, blocks, costs, queue
 from cli.errors import CliError
 from cli.terminal import ago, moment, paint, print_json, printable, state, table, usd
 
@@ -131,24 +131,40 @@ def show(args: argparse.Namespace) -> int:
     store = queue.store()
     record = queue.one(store, args.id)
     result = outcome_of(store, record)
-    folders = attempts(store_var(), record.id)
-    where = workspace(store_var(), record.id)
+    folders = attempts.of(store_var(), record.id)
+    if args.attempt is not None:
+        folders = [attempts.chosen(folders, record, args.attempt)]
+    found = [attempts.read(folder, record) for folder in folders]
+    where, spent = workspace(store_var(), record.id), costs.of_attempts(folders)
     if args.json:
-        more = {"prompt": prompt(record), "result": result, "attempts": list(map(str, folders))}
-        more["costs"] = costs.of_attempts(folders)
-        more["workspace"] = where
-        print_json(queue.facts(record) | more)
+        more = {"prompt": prompt(record), "result": result, "costs": spent, "workspace": where}
+        print_json(queue.facts(record) | more | {"attempts": list(map(blocks.facts, found))})
         return 0
     print(f"{record.id}  {state(record.state.value)}")
-    spent = map(costs.of_attempt, costs.of_attempts(folders))
     below = [("waits for", waits_for(store, record)), ("workspace", where)]
-    below += [("folder", text) for text in spent]
+    below.append(("attempts", _away(record, folders)))
     for label, text in (pair for pair in (*_facts(record), *below) if pair[1]):
         print(f"  {label:<10} {printable(text)}")
+    for attempt in found:
+        print("\n".join(blocks.block(attempt, with_line=attempt is found[-1])))
     for label, text in (("prompt", prompt(record)), ("result", _text(result))):
         if text:
             print(f"\n{paint(label, 'dim')}\n{printable(text, keep=KEEP)}")
     return 0
+
+
+def _away(record: Record, folders: list[Path]) -> str:
+    """Where the folders are that are not here."""
+    if folders or not record.attempt or record.kind != "claude":
+        return ""
+    host = attempts.elsewhere(store_var(), record)
+    if host:
+        return f"on another machine, {host}"
+    return (
+        "their folders were removed (attempts_max_size, keep_finished)"
+        if record.state.final
+        else ""
+    )
 
 
 def waits_for(store: LeaseStore, record: Record) -> str:
@@ -197,10 +213,3 @@ def workspace(var: Path, task_id: str) -> str:
 
     found = find(var, task_id)
     return str(found.path) if found and found.path.exists() else ""
-
-
-def attempts(var: Path, task_id: str) -> list[Path]:
-    """Return the folders of a task's attempts on this machine, the first one first."""
-    folder = var / "attempts" / task_id
-    numbered = [p for p in folder.glob("*") if p.name.isdecimal()] if folder.is_dir() else []
-    return sorted(numbered, key=lambda path: int(path.name))

@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from cli.progress import amount, counted, tokens
 
 # A tool's input and output are cut here: the whole of it stays in stream.jsonl.
 _LONGEST = 400
 _LINES = 8
+_SUBAGENT = "  | "
 
 
 def lines(event: Mapping[str, Any]) -> Iterator[str]:
     """Return what one event of `claude --output-format stream-json` says, line by line.
 
-    Unknown events say nothing: the format grows with every version.
+    Unknown events say nothing: the format grows with every version. None is an error, whatever it holds.
     """
     match event.get("type"):
         case "system":
             yield from _system(event)
         case "assistant" | "user":
-            yield from _message(event)
+            before = _SUBAGENT if event.get("parent_tool_use_id") else ""
+            yield from (before + line for line in _message(event))
         case "result":
             yield from _result(event)
         case "rate_limit_event":
             yield from _limit(event)
         case "garbled":
-            yield "? a line that is no JSON"
+            yield f"? {_cut(str(event.get('line', '')))}"
 
 
 def _system(event: Mapping[str, Any]) -> Iterator[str]:
     if event.get("subtype") == "init":
-        yield f"* session {event.get('session_id')} with {event.get('model')}"
+        version = event.get("claude_code_version")
+        by = f" (claude {version})" if version else ""
+        yield f"* session {event.get('session_id')} with {event.get('model')}{by}"
     elif event.get("subtype") == "api_retry":
-        yield f"! the API answered {event.get('error_status')} {event.get('error', '')}; trying again"
+        status = event.get("error_status") or "nothing"
+        yield f"! the API answered {status} {event.get('error', '')}; trying again"
 
 
 def _message(event: Mapping[str, Any]) -> Iterator[str]:
@@ -49,17 +56,25 @@ def _block(block: Mapping[str, Any]) -> Iterator[str]:
     if kind == "text":
         yield from str(block.get("text", "")).splitlines()
     elif kind == "tool_use":
-        given = json.dumps(block.get("input", {}), ensure_ascii=False)
-        yield f"> {block.get('name')} {_cut(given)}"
+        yield f"> {block.get('name')} {_given(block.get('input', {}))}"
     elif kind == "tool_result":
         mark = "!" if block.get("is_error") else "<"
         yield from _indented(mark, _plain(block.get("content")))
 
 
+def _given(value: object) -> str:
+    return _cut(json.dumps(value, ensure_ascii=False))
+
+
 def _plain(content: Any) -> str:
     if isinstance(content, list):
-        return "\n".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+        return "\n".join(_part(part) for part in content if isinstance(part, dict))
     return "" if content is None else str(content)
+
+
+def _part(part: Mapping[str, Any]) -> str:
+    kind = part.get("type", "text")
+    return str(part.get("text", "")) if kind == "text" else f"({kind})"
 
 
 def _indented(mark: str, text: str) -> Iterator[str]:
@@ -71,27 +86,30 @@ def _indented(mark: str, text: str) -> Iterator[str]:
 
 
 def _result(event: Mapping[str, Any]) -> Iterator[str]:
-    ok = "failed" if event.get("is_error") else "done"
-    cost = float(event.get("total_cost_usd") or 0)
-    seconds = float(event.get("duration_ms") or 0) / 1000
-    yield f"= {ok}: {event.get('num_turns', 0)} turns, {seconds:.1f} s, ${cost:.4f}"
-    if event.get("is_error"):
+    failed = bool(event.get("is_error"))
+    yield f"= {'failed' if failed else 'done'}: {', '.join(_used(event))}"
+    if failed:
         yield from _indented("=", str(event.get("result") or event.get("errors") or ""))
-    for denied in event.get("permission_denials") or []:
-        yield f"= denied: {denied.get('tool_name')} {_cut(json.dumps(denied.get('tool_input')))}"
+    denials = event.get("permission_denials")
+    for denied in denials if isinstance(denials, list) else []:
+        if isinstance(denied, dict):
+            yield f"= denied: {denied.get('tool_name')} {_given(denied.get('tool_input'))}"
+
+
+def _used(event: Mapping[str, Any]) -> Iterator[str]:
+    yield counted(int(amount(event.get("num_turns"))), "turn")
+    yield f"{amount(event.get('duration_ms')) / 1000:.1f} s"
+    yield f"${amount(event.get('total_cost_usd')):.4f}"
+    usage = event.get("usage")
+    if isinstance(usage, dict) and (written := int(amount(usage.get("output_tokens")))):
+        yield f"{tokens(written)} written"
 
 
 def _limit(event: Mapping[str, Any]) -> Iterator[str]:
-    info = event.get("rate_limit_info") or {}
-    if info.get("status") not in (None, "allowed"):
+    info = event.get("rate_limit_info")
+    if isinstance(info, dict) and info.get("status") not in (None, "allowed"):
         yield f"! usage limit {info.get('rateLimitType', '')}: {info.get('status')}"
 
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
-
-
-def render(events: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Return the lines of many events."""
-    for event in events:
-        yield from lines(event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from consumers import (
     processes,
     refusal,
     result_file,
+    version,
     workspaces,
 )
 from consumers import folder as folders
@@ -154,6 +156,7 @@ class Runs:
         summary, ended = self._to_its_end(running, run)
         running.costs = booking.costs_of(run.folder, summary)
         end = conclude(summary, ended, time.time(), options.on_denied)
+        version.remember(run.program, self.settings.var, summary.version)
         end = _priced(end, running.costs)
         if end.session_gone:  # also of a run that another consumer began
             raise GiveBack("interrupted", f"{end.message.rstrip('.')}; the task begins afresh")
@@ -177,6 +180,7 @@ class Runs:
 
     def _record_start(self, plan: Plan, run: handle.Handle) -> None:
         facts = {"folder": str(plan.folder), "pid": run.pid, "boot_id": processes.boot_id()}
+        facts["host"] = os.uname().nodename
         try:
             if not self.store.started(plan.lease, facts, plan.session):
                 run.stop(plan.lease.token, "lost")  # no need to wait for a beat that says it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,3 +63,15 @@ def token_of(folder: Path) -> int:
         return int(json.loads((folder / "command.json").read_text())["token"])
     except (OSError, ValueError, KeyError):
         return -1
+
+
+def lives(folder: Path) -> bool:
+    """Whether a runner has the attempt now, as its lock says. Only looks: nothing is ended or written."""
+    try:
+        with (folder / "runner.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no runner was ever there
+        return False
+    return False

@@ -40,6 +40,7 @@ class Handle:
     ) -> None:
         self.folder = folder
         self.token = int(command["token"])
+        self.program = Path(command["argv"][0])
         self._socket_path = str(command["socket"])
         self._process = process
         self._connection: socket.socket | None = None

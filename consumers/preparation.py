@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 import tempfile
 import time
@@ -10,7 +11,9 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consumers import claude, closing, handle, lost_runs, resumption, spending, workspaces
+import msgspec
+
+from consumers import claude, closing, handle, lost_runs, resumption, spending, version, workspaces
 from consumers import folder as folders
 from consumers.times import DEADLINE_S, LADDER_S
 from durable.records import Lease, Looks
@@ -89,10 +92,9 @@ class Preparation:
         marker = f"{lease.id}/{lease.attempt}"
         environ = claude.environment(self.settings.environ, options.env, str(tmpdir), marker)
         denied = [self.settings.base / ".env", self.settings.root / ".env", self.settings.var]
+        program = self._claude(lease)
         return {
-            "argv": claude.argv(
-                self._claude(lease), options, session, resume=resume, denied_paths=denied
-            ),
+            "argv": claude.argv(program, options, session, resume=resume, denied_paths=denied),
             "env": environ,
             "cwd": str(cwd),
             "umask": 0o077,
@@ -106,6 +108,9 @@ class Preparation:
             "deadline_s": DEADLINE_S,
             "ladder_s": LADDER_S,
             "billed": claude.credential(environ, Path(environ.get("HOME", "/"))),
+            "claude_version": version.of(Path(program), self.settings.var),
+            "configuration": digest(options),
+            "on_denied": options.on_denied,
         }
 
     def _claude(self, lease: Lease) -> str:
@@ -119,6 +124,12 @@ class Preparation:
             looks=Looks(_MISSING_RECHECK_MS, _MISSING_RECHECK_MS),
         )
         raise GiveBack("interrupted", found.remedy)
+
+
+def digest(options: ClaudeOptions) -> str:
+    """16 hex digits over all options of an attempt: two that differ were configured differently."""
+    text = msgspec.json.encode(options, enc_hook=float, order="sorted")
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def launch(plan: Plan) -> handle.Handle:

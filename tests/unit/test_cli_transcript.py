@@ -54,7 +54,11 @@ def tool_result(content: object, **more: object) -> dict[str, Any]:
             {"type": "system", "subtype": "api_retry", "error_status": 401, "error": "no"},
             ["! the API answered 401 no; trying again"],
         ),
-        ({"type": "garbled"}, ["? a line that is no JSON"]),
+        ({"type": "garbled", "line": "Error: no"}, ["? Error: no"]),
+        (
+            {"parent_tool_use_id": "t1", **assistant({"type": "text", "text": "a subagent"})},
+            ["  | a subagent"],
+        ),
         ({"type": "of a later version"}, []),
         ({"type": "assistant", "message": "surprise"}, []),
         ({}, []),

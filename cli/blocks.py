@@ -1,0 +1,80 @@
+"""The attempts of a task as `./baton show` prints them: one block each, and the line that runs one again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from cli import by_hand
+from cli.attempts import Attempt
+from cli.billing import payer
+from cli.progress import counted
+from cli.terminal import age, moment, paint, printable, size, state
+
+
+def block(found: Attempt, *, with_line: bool) -> Iterator[str]:
+    """Return the lines about an attempt; `with_line` adds how to run it again."""
+    yield f"\n{paint(f'attempt {found.number}', 'bold')}  {state(found.outcome)}"
+    for label, text in _facts(found):
+        if text:
+            yield f"  {label:<10} {printable(text)}"
+    if with_line and (line := run_again(found)):
+        yield f"  {paint('again by hand, in a session of its own:', 'dim')}\n{printable(line)}"
+    if with_line and found.session and found.command:
+        line = by_hand.go_on(found.command, found.session)
+        yield f"  {paint('or look around in its session:', 'dim')}\n{printable(line)}"
+
+
+def run_again(found: Attempt) -> str:
+    """Return the line that runs it again; "" when its command.json does not say how."""
+    try:
+        return by_hand.run_again(found.command, found.folder)
+    except (KeyError, TypeError, ValueError, IndexError):
+        return ""
+
+
+def facts(found: Attempt) -> dict[str, Any]:
+    """Return an attempt for `--json`."""
+    plain: dict[str, Any] = msgspec.to_builtins(found, enc_hook=str)
+    return plain | {"run_again": run_again(found)}
+
+
+def _facts(found: Attempt) -> Iterator[tuple[str, str]]:
+    yield "why", found.message
+    yield "when", _when(found)
+    yield "used", ", ".join(_used(found))
+    yield "killed", ", ".join(_killed(found))
+    yield "billed to", payer(found.billed) if found.command else ""
+    yield "claude", found.version and f"{found.version}, configuration {found.configuration or '?'}"
+    yield "session", found.session + (" (resumed)" if found.resumes else "")
+    yield "cwd", found.cwd
+    yield "folder", str(found.folder)
+
+
+def _when(found: Attempt) -> str:
+    if not found.started_s:
+        return ""
+    begun = moment(int(found.started_s * 1000))
+    if not found.ended_s:
+        return f"{begun}, not ended" if found.outcome == "running" else begun
+    ended, seconds = moment(int(found.ended_s * 1000)), found.ended_s - found.started_s
+    return f"{begun} to {ended}, {f'{seconds:.1f}s' if seconds < 60 else age(seconds)}"
+
+
+def _used(found: Attempt) -> Iterator[str]:
+    if found.cost_usd is not None:
+        yield f"${found.cost_usd:.4f}"
+    if found.turns is not None:
+        yield counted(found.turns, "turn")
+    if found.ended_s and found.max_rss_kb:
+        yield f"{size(found.max_rss_kb * 1024)} of memory"
+        yield f"{found.cpu_s:.1f} s of CPU"
+
+
+def _killed(found: Attempt) -> Iterator[str]:
+    if found.leftovers:
+        yield f"processes that it left running: {found.leftovers}"
+    if found.survivors:
+        yield f"not to be ended even by SIGKILL: {found.survivors}"
