@@ -13,6 +13,7 @@ import redis
 from huey.consumer import BaseProcess
 
 from consumers import booking, lost_runs
+from consumers.retention import Retention
 from consumers.times import GRACE_MS, REAP_S
 from durable import identity
 from durable.queue import BatonHuey
@@ -38,6 +39,7 @@ class Housekeeper(BaseProcess):
         self._tidy_at = time.monotonic() + random.uniform(0, TIDY_S)
         self._reconciled = ""
         self._home = identity.owner(settings.var, "housekeeper").rpartition(":")[0]
+        self.retention = Retention(settings, huey.store)
 
     def loop(self, now: Any = None) -> None:
         """One look, then five seconds with jitter."""
@@ -51,6 +53,7 @@ class Housekeeper(BaseProcess):
                 self._tidy_at = time.monotonic() + TIDY_S * random.uniform(0.8, 1.2)
                 self._reconcile(store)
                 prune(store, self.settings)
+            self.retention.step()
         except redis.RedisError as error:
             log.debug("Redis does not answer: %s", error)  # the worker says so, once a minute
         self.stop_flag.wait(REAP_S * random.uniform(0.8, 1.2))

@@ -32,6 +32,14 @@ class Views(Scripts):
         pairs = zip(ids, pipe.execute(), strict=True)
         return [from_hash(i, fields) if b"state" in fields else None for i, fields in pairs]
 
+    def ends(self, ids: Sequence[str]) -> list[tuple[State, int] | None]:
+        """State and, of finished tasks, when (ms) in one round trip; None for an id that no task has."""
+        pipe = self.client.pipeline(transaction=False)
+        for task_id in ids:
+            pipe.hmget(self._key("task:" + task_id), "state", "finished_ms")
+        rows: list[Any] = pipe.execute()
+        return [(State(r[0].decode()), int(r[1] or 0)) if r[0] else None for r in rows]
+
     def find(self, prefix: str) -> str:
         """The one id that begins with `prefix`. Raises NoSuchTaskError for none or several."""
         if prefix and self.client.exists(self._key("task:" + prefix)):

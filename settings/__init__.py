@@ -22,7 +22,17 @@ from settings.environment import Surroundings
 from settings.redis import RedisSettings
 from settings.sections import overlay, resolve_options, unknown_key
 from settings.types import CLI_OPTIONS, ClaudeOptions, ConsumerGroup, Poller, Schedule, Watcher
-from settings.values import AtLeastOne, Duration, Instance, Span, Usd, parse_duration
+from settings.values import (
+    AtLeastOne,
+    Duration,
+    Instance,
+    Room,
+    Size,
+    Span,
+    Usd,
+    parse_duration,
+    parse_size,
+)
 
 __all__ = [
     "CLI_OPTIONS",
@@ -35,6 +45,7 @@ __all__ = [
     "Schedule",
     "Settings",
     "SettingsError",
+    "Size",
     "Watcher",
     "credential",
     "ensure_config",
@@ -42,16 +53,20 @@ __all__ = [
     "make_run_dir",
     "overlay",
     "parse_duration",
+    "parse_size",
     "resolve_options",
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent.parent
 #: How long a finished task, its result and its attempts' folders are kept, and how long a key is known.
 KEEP_FINISHED, KEYS_KEPT = Duration(30 * 86_400), Duration(90 * 86_400)
+#: How much the folders of all attempts may take before the oldest finished tasks' go.
+ATTEMPTS_MAX_SIZE = Size(5 * 10**9)
 _MISSING = "Run ./baton up once, or copy baton.example.yaml to it."
 _SECTIONS = [
     "instance", "redis", "redis_unsafe", "consumers", "claude", "budget_usd_per_day", "budget_tokens_per_day",
-    "timezone", "keep_finished", "keys_kept", "watchers", "pollers", "schedules", "tasks", "workspaces",
+    "timezone", "keep_finished", "keys_kept", "attempts_max_size", "watchers", "pollers", "schedules",
+    "tasks", "workspaces",
 ]  # fmt: skip
 
 
@@ -80,6 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str | None = None
     keep_finished: Duration = KEEP_FINISHED
     keys_kept: Duration = KEYS_KEPT
+    attempts_max_size: Size = ATTEMPTS_MAX_SIZE
     watchers: dict[str, Watcher] = {}
     pollers: dict[str, Poller] = {}
     schedules: dict[str, Schedule] = {}
@@ -181,6 +197,7 @@ def _settings(document: Document, around: Surroundings) -> Settings:
         timezone=settings_entries.read_timezone(document),
         keep_finished=value_of(document, "keep_finished", Span, KEEP_FINISHED),
         keys_kept=value_of(document, "keys_kept", Span, KEYS_KEPT),
+        attempts_max_size=value_of(document, "attempts_max_size", Room, ATTEMPTS_MAX_SIZE),
         watchers=watchers,
         pollers=pollers,
         schedules=schedules,
@@ -215,7 +232,7 @@ def _consumer(settings: Settings, name: str) -> dict[str, Any]:
         "budgets": [settings.budget_usd_per_day, settings.budget_tokens_per_day],
         "timezone": settings.timezone,
         "workspaces": str(settings.workspaces),
-        "kept": [settings.keep_finished, settings.keys_kept],
+        "kept": [settings.keep_finished, settings.keys_kept, settings.attempts_max_size],
         "dotenv": _digest(secrets),
     }
 

@@ -16,6 +16,13 @@ _NUMBER = r"(?:\d+(?:\.\d+)?)"
 _UNITED = re.compile("".join(rf"(?:({_NUMBER}){unit})?" for unit in _UNITS), re.ASCII)
 _BARE = re.compile(_NUMBER, re.ASCII)
 _DURATION_WORDS = "a duration such as 250ms, 90s, 5m, 1h30m or 2d, or a number of seconds"
+_SIZES = {"": 1, "B": 1} | {
+    unit: base**power
+    for base, units in ((1000, ("KB", "MB", "GB", "TB")), (1024, ("KIB", "MIB", "GIB", "TIB")))
+    for power, unit in enumerate(units, 1)
+}
+_SIZE = re.compile(rf"({_NUMBER})\s*([A-Za-z]*)", re.ASCII)
+_SIZE_WORDS = "a size such as 500MB, 5GB or 1.5GiB, from 1MB on"
 _LONGEST_S = 3650 * 86400.0  # ten years; beyond it a slip is likelier than a wish
 
 
@@ -47,6 +54,28 @@ def parse_duration(text: str | int | float) -> Duration:
     return Duration(seconds)
 
 
+class Size(int):
+    """A number of bytes that prints the way people write it: `5GB`, `1.5GB`."""
+
+    def __str__(self) -> str:
+        for unit in ("TB", "GB", "MB"):
+            if self >= _SIZES[unit]:
+                return f"{self / _SIZES[unit]:.4g}{unit}"
+        return f"{int(self)}B"
+
+
+def parse_size(text: str | int | float) -> Size:
+    """Bytes from `500MB`, `5 GB` (powers of 1000), `1.5GiB` (of 1024) or a bare number of bytes.
+
+    Raises ValueError with what is allowed for anything else, and for less than a megabyte.
+    """
+    found = None if isinstance(text, bool) else _SIZE.fullmatch(str(text).strip())
+    factor = _SIZES.get(found[2].upper()) if found else None
+    if found is None or factor is None or float(found[1]) * factor < _SIZES["MB"]:
+        raise ValueError(f"{text!r} is not {_SIZE_WORDS}")
+    return Size(float(found[1]) * factor)
+
+
 def _seconds(text: object) -> float | None:
     if isinstance(text, bool) or not isinstance(text, (str, int, float)):
         return None
@@ -75,6 +104,7 @@ Span = Annotated[
 Period = Annotated[
     Duration, Meta(extra={"minimum_s": 1.0}, description=f"{_DURATION_WORDS}, 1s or more")
 ]
+Room = Annotated[Size, Meta(description=_SIZE_WORDS)]
 Usd = Annotated[float, Meta(gt=0, description="an amount in USD above 0")]
 Count = Annotated[int, Meta(ge=0, description="a whole number, 0 or more")]
 Processes = Annotated[int, Meta(ge=0, le=256, description="a whole number from 0 to 256")]
@@ -202,4 +232,6 @@ def _minimum_s(kind: Any) -> float:
 def _hook(kind: type, value: Any) -> Any:
     if kind is Duration:
         return parse_duration(value)
+    if kind is Size:
+        return parse_size(value)
     raise NotImplementedError(kind)  # a field of the settings whose type nobody can read

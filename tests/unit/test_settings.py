@@ -59,6 +59,27 @@ def test_a_list_with_all_its_items_commented_out_allows_nothing(load: Load) -> N
     assert load(text).watchers["inbox"].options["allowed_tools"] == []
 
 
+@pytest.mark.parametrize(
+    ("text", "size", "shown"),
+    [
+        ("500MB", 500_000_000, "500MB"),
+        ("5 gb", 5_000_000_000, "5GB"),
+        ("1.5GiB", 1_610_612_736, "1.611GB"),
+        ("2TB", 2_000_000_000_000, "2TB"),
+        ("1000000", 1_000_000, "1MB"),
+    ],
+)
+def test_a_size_is_written_as_people_write_it(load: Load, text: str, size: int, shown: str) -> None:
+    found = load(f"attempts_max_size: {text}\n").attempts_max_size
+    assert (found, str(found)) == (size, shown)
+
+
+@pytest.mark.parametrize("text", ["5", "-5GB", "5 G B", "lots", "true", "5d", "[5GB]", "1e3GB"])
+def test_what_is_no_size_is_refused_with_what_is(load: Load, text: str) -> None:
+    with pytest.raises(SettingsError, match=r"500MB, 5GB or 1\.5GiB"):
+        load(f"attempts_max_size: {text}\n")
+
+
 def test_relative_paths_start_at_the_yaml(load: Load, tmp_path: Path) -> None:
     found = load(
         INBOX
