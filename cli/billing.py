@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -37,6 +37,34 @@ def credential_of(settings: Settings) -> str:
 
 
 def stray(settings: Settings, environ: Mapping[str, str]) -> list[str]:
-    """Return the keys that are in the environment or in `.env` and that no task is given by `claude.env`."""
-    there = {name for name in _STRAY if environ.get(name) or name in settings.dotenv}
-    return sorted(there - set(settings.claude.env))
+    """Return the keys that are in the environment or in `.env` and that no `env:` passes to a task."""
+    entries = (settings.watchers, settings.pollers, settings.schedules)
+    options = [entry.options for group in entries for entry in group.values()]
+    named = set(settings.claude.env).union(*(chosen.get("env", ()) for chosen in options))
+    return sorted(
+        key for key in _STRAY if environ.get(key) or key in settings.dotenv if key not in named
+    )
+
+
+def facts(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return which claude runs the tasks and who pays for it; nothing is run to find out."""
+    from consumers import claude, version
+
+    found = claude.locate(settings)
+    about = {"path": None, "found_by": None, "version": ""}
+    if isinstance(found, claude.Found):
+        known = version.of(found.path, settings.var)
+        about = {"path": str(found.path), "found_by": found.source, "version": known}
+    return about | {
+        "billed": credential_of(settings),
+        "not_passed_on": stray(settings, environ),
+    }
+
+
+def sentences(known: Mapping[str, Any]) -> Iterator[str]:
+    """Return one line on claude and who pays for it, and one on each key that is not passed on."""
+    if known["path"]:
+        name = f"Claude {known['version']}".rstrip()
+        yield f"{name} ({known['found_by']}: {known['path']}), billed to {payer(known['billed'])}"
+    for key in known["not_passed_on"]:
+        yield f"{key} is set but not passed on; name it in `env:` under `claude:` to bill it."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from cli import billing
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -23,8 +24,6 @@ def notices(settings: Settings) -> list[Notice]:
     found = claude.locate(settings)
     if isinstance(found, claude.Missing):
         return [Notice("Claude Code is not found; its tasks wait.", found.remedy)]
-    # What an attempt would have: a login of this shell alone is no use to it.
-    seen = claude.environment(settings.environ, settings.claude.env, "/tmp", "")  # noqa: S108
-    if claude.credential(seen, Path(seen.get("HOME", "/"))) == "none":
+    if billing.credential_of(settings) == "none":
         return [Notice("Claude is not logged in; its tasks wait.", "./baton login")]
     return []

@@ -7,12 +7,12 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cli import costs, gate, look, queue, upkeep
+from cli import billing, costs, gate, look, queue, upkeep
 from cli.apps import planned
 from cli.errors import CliError
 from cli.missing import Notice, notices
 from cli.report import app_facts, app_table
-from cli.terminal import ago, paint, print_json, state, table, usd
+from cli.terminal import ago, paint, print_json, printable, state, table, usd
 
 if TYPE_CHECKING:
     from durable.costs import Today
@@ -101,6 +101,8 @@ def _facts(
         "running": None if tasks is None else [queue.facts(record) for record in tasks.running],
         "recent": None if tasks is None else [queue.facts(record) for record in tasks.recent],
         "missing": [notice._asdict() for notice in missing],
+        "claude": billing.facts(settings, os.environ),
+        "warnings": list(settings.warnings),
     }
 
 
@@ -115,6 +117,10 @@ def _print(
         print(gate.sentence(entry))
     for notice in missing:
         print(f"{paint(notice.problem, 'yellow')}\n    → {notice.remedy}")
+    for text in settings.warnings:
+        print(paint("! ", "yellow") + text)
+    for text in billing.sentences(billing.facts(settings, os.environ)):
+        print(printable(text))
     if apps:
         print(f"\n{app_table(apps)}")
         if all(row["pid"] == 0 for row in apps):

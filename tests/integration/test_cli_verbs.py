@@ -207,6 +207,25 @@ def say(text: str) -> dict[str, Any]:
     return {"type": "assistant", "message": {"content": [{"type": "text", "text": text}]}}
 
 
+def test_status_names_claude_its_version_and_who_pays_without_running_it(site: Site) -> None:
+    asked = claude_stub(site, "exit 0")
+    package = {"name": "@anthropic-ai/claude-code", "version": "2.1.7"}
+    (site.folder / "package.json").write_text(json.dumps(package))
+    (site.folder / ".env").write_text("ANTHROPIC_API_KEY=made-up\n")
+    (site.folder / "home" / ".claude").mkdir()
+    (site.folder / "home" / ".claude" / ".credentials.json").touch()
+    said = baton(site, "status")
+    assert f"Claude 2.1.7 (baton.yaml: {site.folder / 'claude'}), billed to the account" in said
+    assert "ANTHROPIC_API_KEY is set but not passed on; name it in `env:`" in said
+    assert "made-up" not in said
+    (site.folder / "baton.yaml").write_text(
+        f"claude: {{command: {site.folder / 'claude'}, env: [ANTHROPIC_API_KEY]}}\n"
+    )
+    found = facts(site, "status")["claude"]
+    assert (found["billed"], found["not_passed_on"]) == ("api_key", [])
+    assert not asked.exists()
+
+
 def test_a_cancel_says_what_it_comes_to(site: Site) -> None:
     queued, held, ran = (facts(site, "add", n)["id"] for n in ("One", "Two", "Three"))
     due = site.store.now_ms() + 3_600_000
