@@ -71,7 +71,11 @@ def read(folder: Path, record: Record | None = None) -> Attempt:
     summary, _ = folders.read(folder, Summary())
     ended = exit_of(folder)
     outcome, message = _outcome(folder, command, summary, ended)
-    if record and _is_about(record, int(folder.name)) and outcome != "running":
+    if (
+        record
+        and _is_about(record, int(folder.name))
+        and outcome not in ("running", record.outcome)
+    ):
         outcome, message = record.outcome, record.reason
     known = ended or Exit()
     return Attempt(

@@ -14,17 +14,22 @@ from cli.progress import counted
 from cli.terminal import age, moment, paint, printable, size, state
 
 
-def block(found: Attempt, *, with_line: bool) -> Iterator[str]:
-    """Return the lines about an attempt; `with_line` adds how to run it again."""
+def block(found: Attempt) -> Iterator[str]:
+    """Return the lines about an attempt."""
     yield f"\n{paint(f'attempt {found.number}', 'bold')}  {state(found.outcome)}"
     for label, text in _facts(found):
         if text:
             yield f"  {label:<10} {printable(text)}"
-    if with_line and (line := run_again(found)):
-        yield f"  {paint('again by hand, in a session of its own:', 'dim')}\n{printable(line)}"
-    if with_line and found.session and found.command:
-        line = by_hand.go_on(found.command, found.session)
-        yield f"  {paint('or look around in its session:', 'dim')}\n{printable(line)}"
+
+
+def by_hand_lines(found: Attempt) -> Iterator[str]:
+    """Return how to run an attempt again without Baton, and how to look around in its session."""
+    if line := run_again(found):
+        words = f"attempt {found.number} again by hand, in a session of its own"
+        yield f"\n{paint(words, 'dim')}\n{printable(line)}"
+        if found.session:
+            line = by_hand.go_on(found.command, found.session)
+            yield f"\n{paint('its session, to look around and go on', 'dim')}\n{printable(line)}"
 
 
 def run_again(found: Attempt) -> str:

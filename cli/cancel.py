@@ -27,17 +27,22 @@ class Seen(NamedTuple):
 
     record: Record
     heard: bool
+    """Its consumer has beaten since, which it does at once when a person cancels."""
     after_s: float
+    stopped: bool = False
+    """We told its runner ourselves, since its consumer does not answer."""
 
 
 def cancel(args: argparse.Namespace) -> int:
     """End a waiting task at once; tell the owner of a running one to stop it, and watch it a moment."""
     store = queue.store()
-    record, found = _insist(store, args.id)
+    record, found, begun = _insist(store, args.id)
     if found.final:
         raise CliError(*_ended(record.id, found))
     if found.value == "running":
-        seen = _watch(store, record)
+        seen = _watch(store, record, begun)
+        if not seen.heard:
+            seen = seen._replace(stopped=_stop_here(seen.record))
         said, now = told(seen), seen.record.state.value
     else:
         said, now = waited(record, found), "cancelled"
@@ -67,7 +72,10 @@ def told(seen: Seen) -> str:
             f"is a Python task, which nothing stops from outside: {owner} runs it to its end, once."
         )
     if seen.heard:
-        return f"is being stopped by {owner}; Claude gets 10 s to end (./baton logs {record.id[: queue.SHORT]} -f)."
+        short = record.id[: queue.SHORT]
+        return f"is being stopped by {owner}; Claude gets 10 s to end (./baton logs {short} -f)."
+    if seen.stopped:
+        return f"is stopped; {owner} does not answer, so within a minute another one writes the task off."
     return (
         f"will be cancelled, but {owner} does not answer. The run ends by itself 15 s after the last word of a "
         "consumer, and within a minute another consumer writes the task off (./baton status: does one run?)."
@@ -82,30 +90,33 @@ def _ended(task_id: str, found: State) -> tuple[str, str]:
     )
 
 
-def _insist(store: LeaseStore, prefix: str) -> tuple[Record, State]:
-    """The record as it was before, and the state that the cancel found. Raises RedisError after 10 s."""
+def _insist(store: LeaseStore, prefix: str) -> tuple[Record, State, float]:
+    """The record as it was before, the state that the cancel found, and when it was sent, by time.monotonic().
+
+    Raises RedisError after 10 s without an answer.
+    """
     import redis
 
-    give_up, told = time.monotonic() + _PATIENCE_S, False
+    give_up, said = time.monotonic() + _PATIENCE_S, False
     while True:
         try:
             record = queue.one(store, prefix)
-            return record, store.cancel(record.id)
+            begun = time.monotonic()
+            return record, store.cancel(record.id), begun
         except redis.RedisError as error:
             if time.monotonic() > give_up:
                 raise
-            if not told:
+            if not said:
                 print(
                     f"Redis does not answer ({error}); trying for {_PATIENCE_S:.0f} s.",
                     file=sys.stderr,
                 )
-            told = True
+            said = True
             time.sleep(10 * _LOOK_EVERY_S)
 
 
-def _watch(store: LeaseStore, record: Record) -> Seen:
+def _watch(store: LeaseStore, record: Record, begun: float) -> Seen:
     """Look until the run is over, but not for long."""
-    begun = time.monotonic()
     while True:
         seen = _look(store, record, begun)
         if seen.record.state.value != "running" or seen.after_s > _WATCH_S:
@@ -118,9 +129,25 @@ def _look(store: LeaseStore, before: Record, begun: float) -> Seen:
     """What became of it; what was known before while Redis is away, for the cancel is written."""
     import redis
 
+    from consumers.times import LEASE_MS
+
     try:
         record = store.record(before.id) or before
-        heard = not store.poke_waits(record.owner)
+        left_ms = store.lease_left_ms(before.id)
     except redis.RedisError:
-        record, heard = before, True
-    return Seen(record, heard, time.monotonic() - begun)
+        return Seen(before, heard=True, after_s=time.monotonic() - begun)
+    after_s = time.monotonic() - begun
+    return Seen(record, left_ms >= LEASE_MS - after_s * 1000, after_s)
+
+
+def _stop_here(record: Record) -> bool:
+    """Tell the runner, as its consumer should: only where it runs on this machine."""
+    import tasks
+    from cli import attempts
+    from consumers import folder, handle
+
+    where = folder.of(tasks.config.var, record.id, record.attempt)
+    run = handle.of(where)
+    if run is None or not folder.lives(where) or attempts.elsewhere(tasks.config.var, record):
+        return False
+    return run.stop(record.token, "cancelled")

@@ -21,7 +21,7 @@ _ENDED = ("succeeded", "failed", "cancelled")
 _PAGE = 200
 _SHOWN = (
     *("name", "kind", "source", "key", "queue", "lock", "priority", "attempt", "counted"),
-    *("outcome", "reason", "session", "owner"),
+    *("outcome", "reason", "session"),
 )
 _TIMES = ("created", "due", "started", "finished")
 KEEP = "\n\t"  # of a text that a person reads; everything else that moves the cursor is escaped
@@ -146,10 +146,12 @@ def show(args: argparse.Namespace) -> int:
     for label, text in (pair for pair in (*_facts(record), *below) if pair[1]):
         print(f"  {label:<10} {printable(text)}")
     for attempt in found:
-        print("\n".join(blocks.block(attempt, with_line=attempt is found[-1])))
+        print("\n".join(blocks.block(attempt)))
     for label, text in (("prompt", prompt(record)), ("result", _text(result))):
         if text:
             print(f"\n{paint(label, 'dim')}\n{printable(text, keep=KEEP)}")
+    for line in blocks.by_hand_lines(found[-1]) if found else ():
+        print(line)
     return 0
 
 
@@ -188,10 +190,17 @@ def outcome_of(store: LeaseStore, record: Record) -> Any:
 
 def _facts(record: Record) -> list[tuple[str, str]]:
     found = [(name, str(getattr(record, name) or "")) for name in _SHOWN]
+    found.append(("owner", _owner(record)))
     times = ((name, getattr(record, f"{name}_ms")) for name in _TIMES)
     found += [(name, moment(ms)) for name, ms in times if ms]
     found += costs.of_record(record)
     return [(name, text) for name, text in found if text]
+
+
+def _owner(record: Record) -> str:
+    """Which consumer has or had it, and where that is, if not here."""
+    host, name = attempts.elsewhere(store_var(), record), record.owner.rpartition(":")[2]
+    return f"{name} on {host}" if host else name
 
 
 def _text(result: Any) -> str:

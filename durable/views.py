@@ -98,9 +98,10 @@ class Views(Scripts):
         found: Any = self.client.hget(self._key("locks"), lock)
         return found.decode() if found else ""
 
-    def poke_waits(self, owner: str) -> bool:
-        """Whether an owner was asked to beat at once (a cancel) and has not looked since."""
-        return bool(self.client.exists(self._key("poke:" + owner)))
+    def lease_left_ms(self, task_id: str) -> float:
+        """How long the lease on a running task still holds; 0 without one. Each beat begins it anew."""
+        deadline: Any = self.client.zscore(self._key("leases"), task_id)
+        return max(0.0, deadline - self.now_ms()) if deadline else 0.0
 
     def counts(self) -> dict[State, int]:
         """How many tasks are in each state."""

@@ -2,6 +2,8 @@
 
 import random
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,7 +24,7 @@ from tests.acceptance.claude_site import (
     script,
 )
 from tests.acceptance.standin_process import StandInProcess, standin
-from tests.conftest import wait_until
+from tests.conftest import ROOT, wait_until
 
 #: Tasks that are cancelled in the moment in which a consumer takes them.
 RACES = 4
@@ -135,6 +137,30 @@ def test_a_consumer_that_wakes_up_obeys_a_cancel_that_it_slept_through(site: Cla
     assert record(site, task_id).state is State.RUNNING
     frozen.send_signal(signal.SIGCONT)
     cancelled(site, task_id, time.monotonic(), "running, its consumer awake again")
+
+
+def test_on_its_own_machine_a_run_is_stopped_although_its_consumer_is_frozen(
+    site: ClaudeSite,
+) -> None:
+    task_id = running(site)
+    frozen = site.processes["consumer-1"]
+    frozen.send_signal(signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "cli", "cancel", task_id],
+            env=site.env | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
+        assert "is stopped; consumer-1 does not answer" in done.stdout, done.stderr
+        wait_until((site.attempt(task_id) / "exit.json").exists, 12, "claude is gone")
+        print(f"running, its consumer frozen: claude gone after {time.monotonic() - begun:.1f} s")
+        assert '"cancelled"' in (site.attempt(task_id) / "exit.json").read_text()
+        assert not marked(f"BATON_ATTEMPT={task_id}")
+    finally:
+        frozen.send_signal(signal.SIGCONT)
+    cancelled(site, task_id, time.monotonic(), "the same, its consumer awake again")
 
 
 def test_a_cancel_reaches_a_run_whose_consumer_is_dead(site: ClaudeSite) -> None:
