@@ -12,7 +12,7 @@ import msgspec
 
 from cli.errors import CliError
 from consumers import folder as folders
-from consumers.ending import Exit
+from consumers.ending import Exit, Outcome
 from consumers.handle import exit_of
 from consumers.outcome import conclude
 from consumers.stream import Summary
@@ -71,11 +71,7 @@ def read(folder: Path, record: Record | None = None) -> Attempt:
     summary, _ = folders.read(folder, Summary())
     ended = exit_of(folder)
     outcome, message = _outcome(folder, command, summary, ended)
-    if (
-        record
-        and _is_about(record, int(folder.name))
-        and outcome not in ("running", record.outcome)
-    ):
+    if record and _is_about(record, int(folder.name)) and _knows_more(record, outcome):
         outcome, message = record.outcome, record.reason
     known = ended or Exit()
     return Attempt(
@@ -148,12 +144,18 @@ def _outcome(
     if ended is None:
         return ("running", "") if folders.lives(folder) else ("unknown", "")
     end = conclude(summary, ended, time.time(), str(command.get("on_denied") or "fail"))
-    return end.outcome.value, " ".join(filter(None, (end.message, end.remedy)))
+    words = () if end.outcome is Outcome.SUCCEEDED else (end.message, end.remedy)
+    return end.outcome.value, " ".join(filter(None, words))
 
 
 def _is_about(record: Record, number: int) -> bool:
     """Whether the record's outcome is that of this attempt."""
     return bool(record.outcome) and record.attempt == number and record.state.value != "running"
+
+
+def _knows_more(record: Record, outcome: str) -> bool:
+    """Whether the record has it from more than the folder; of a denial, say, the folder has the remedy, too."""
+    return outcome != "running" and (outcome != record.outcome or outcome == "succeeded")
 
 
 def _session(command: dict[str, Any]) -> str:
