@@ -14,10 +14,10 @@ from cli.progress import counted
 from cli.terminal import age, moment, paint, printable, size, state
 
 
-def block(found: Attempt) -> Iterator[str]:
-    """Return the lines about an attempt."""
+def block(found: Attempt, spent: str) -> Iterator[str]:
+    """Return the lines about an attempt; `spent` is its cost in words, "" when that is not known."""
     yield f"\n{paint(f'attempt {found.number}', 'bold')}  {state(found.outcome)}"
-    for label, text in _facts(found):
+    for label, text in _facts(found, spent):
         if text:
             yield f"  {label:<10} {printable(text)}"
 
@@ -46,9 +46,10 @@ def facts(found: Attempt) -> dict[str, Any]:
     return plain | {"run_again": run_again(found)}
 
 
-def _facts(found: Attempt) -> Iterator[tuple[str, str]]:
+def _facts(found: Attempt, spent: str) -> Iterator[tuple[str, str]]:
     yield "why", found.message
     yield "when", _when(found)
+    yield "cost", spent
     yield "used", ", ".join(_used(found))
     yield "killed", ", ".join(_killed(found))
     yield "billed to", payer(found.billed) if found.command else ""
@@ -69,8 +70,6 @@ def _when(found: Attempt) -> str:
 
 
 def _used(found: Attempt) -> Iterator[str]:
-    if found.cost_usd is not None:
-        yield f"${found.cost_usd:.4f}"
     if found.turns is not None:
         yield counted(found.turns, "turn")
     if found.ended_s and found.max_rss_kb:

@@ -98,11 +98,11 @@ def of_attempts(folders: Iterable[Path]) -> list[dict[str, Any]]:
 
 
 def of_attempt(attempt: dict[str, Any]) -> str:
-    """Return one of those as a line of `show`."""
+    """Return one of those as a line of `show`; "" when nothing is known of its cost."""
     if not attempt["models"]:
-        return str(attempt["folder"])
+        return ""
     counts = _tokens([attempt[what] for what in _COUNTS])
-    return f"{attempt['folder']}  ${attempt['usd']:.4f}, {counts}"
+    return f"${attempt['usd']:.4f}, {counts}"
 
 
 def _tokens(counts: Sequence[int]) -> str:

@@ -145,8 +145,8 @@ def show(args: argparse.Namespace) -> int:
     below.append(("attempts", _away(record, folders)))
     for label, text in (pair for pair in (*_facts(record), *below) if pair[1]):
         print(f"  {label:<10} {printable(text)}")
-    for attempt in found:
-        print("\n".join(blocks.block(attempt)))
+    for attempt, cost in zip(found, spent, strict=True):
+        print("\n".join(blocks.block(attempt, costs.of_attempt(cost))))
     for label, text in (("prompt", prompt(record)), ("result", _text(result))):
         if text:
             print(f"\n{paint(label, 'dim')}\n{printable(text, keep=KEEP)}")

@@ -73,6 +73,6 @@ def test_an_attempt_is_told_by_its_folder(tmp_path: Path) -> None:
         [],
     ]
     killed, whole, nothing = map(costs.of_attempt, found)
-    assert killed.startswith(f"{tmp_path / '1'}  $0.1")
+    assert killed.startswith("$0.1")
     assert "$0.1195, 4 in, 5 out, 19.1k written to the cache, 0 read from it" in whole
-    assert nothing == str(tmp_path / "3")
+    assert nothing == ""
