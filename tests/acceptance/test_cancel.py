@@ -67,7 +67,7 @@ def elsewhere(site: TimedSite) -> LeaseStore:
     return LeaseStore(connect(site.settings.redis.url), site.store.prefix)
 
 
-def running(site: TimedSite, prompt: str = script(bash("sleep 600"), say("done"))) -> str:
+def running(site: TimedSite, prompt: str = script(bash("true; sleep 600"), say("done"))) -> str:
     """A task whose claude is at its tool."""
     task_id = site.submit(prompt)
     stream = site.attempt(task_id) / "stream.jsonl"
@@ -114,7 +114,7 @@ def test_a_cancel_in_the_moment_of_the_claim_is_heard(
     """A gate that opens is what sends a task to its consumer at a moment that we know."""
     for _ in range(RACES):
         elsewhere.close_gate("all", "pause", by="test", why="until the race")
-        task_id = site.submit(script(bash("sleep 600"), say("done")))
+        task_id = site.submit(script(bash("true; sleep 600"), say("done")))
         elsewhere.open_gate("pause")
         wait_ms = random.uniform(0, 10)
         time.sleep(wait_ms / 1000)
