@@ -116,6 +116,8 @@ def finish(
     if not _ours(settings, space, task_id):
         notes.park(settings.var, space, f"it does not lie in {settings.workspaces}")
         return
+    if os.path.lexists(_gone(space)):  # whoever removed it was killed, or is still at it
+        remove_tree(str(_gone(space)))
     lockable = space.repository if space.kind == "worktree" else space.path.parent
     if not lockable.is_dir():  # the repository is gone, or is on a disk that is not there
         notes.park(settings.var, space, "its repository is not there")

@@ -389,3 +389,15 @@ def test_a_caretaker_looks_after_what_is_final_and_nothing_else(
     huey.store.settle(leased["final"], State.SUCCEEDED, outcome="succeeded")
     Caretaker(given, huey.store).look()
     assert [name for name, folder in folders.items() if folder.exists()] == ["running"]
+
+
+def test_a_removal_that_was_killed_is_no_hindrance_to_the_next(given: Settings) -> None:
+    """A caretaker dies in the middle of a large folder, a person sends the task back, and it ends again."""
+    never = ClaudeOptions(workspace="fresh", keep_workspace="never")
+    folder = workspaces.folder_of(given, of("t"), never)
+    (folder / "old").touch()
+    folder.rename(folder.with_name(".gone-t"))
+    (workspaces.folder_of(given, of("t", 2), never) / "new").touch()
+    finish(given, "t")
+    assert list(given.workspaces.iterdir()) == []
+    assert notes.active(given.var) == notes.kept(given.var) == []
