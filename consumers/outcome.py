@@ -54,7 +54,7 @@ def conclude(summary: Summary, ended: Exit, now: float, on_denied: str = "fail")
         message=remedies.message(outcome, summary, ended),
         remedy=remedies.remedy(outcome, summary, ended),
         reset_at=_reset_at(summary, now) if outcome is Outcome.USAGE_LIMIT else None,
-        session_gone=complaints.session_refused(remedies.words(summary, ended)),
+        session_gone=_session_gone(summary, ended),
         text=summary.text,
         structured=result.get("structured_output"),
         session_id=summary.session_id,
@@ -63,6 +63,11 @@ def conclude(summary: Summary, ended: Exit, now: float, on_denied: str = "fail")
         duration_s=_duration_s(result, ended),
         usage=summary.usage,
     )
+
+
+def _session_gone(summary: Summary, ended: Exit) -> bool:
+    """A run that has had an answer had its session: such words are then those of a program beside it."""
+    return not summary.alive and complaints.session_refused(remedies.words(summary, ended))
 
 
 def early(summary: Summary) -> Outcome | None:

@@ -336,6 +336,13 @@ def test_a_refused_session_is_told(text: str) -> None:
     assert not of(FAILED, KEYED, bad("x", 400)).session_gone
 
 
+def test_what_others_print_beside_a_run_says_nothing_of_its_session() -> None:
+    """A hook or a claude within Claude: the run itself has had its answers, and its success stands."""
+    text = "No conversation found with session ID: x"
+    end = conclude(recorded("success"), Exit(exit_code=0, stderr_tail=text), NOW)
+    assert (end.outcome.value, end.session_gone) == ("succeeded", False)
+
+
 def test_foreign_words_cannot_fill_a_message_or_break_its_line() -> None:
     end = of(Exit(exit_code=1, stderr_tail="Error: a\n\x1b[31mred " + "x" * 5000))
     assert len(end.message) < 500
