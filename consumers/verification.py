@@ -25,7 +25,7 @@ from consumers.preparation import Plan, launch
 from consumers.remedies import signal_name
 from consumers.times import DEADLINE_S, LADDER_S
 from durable.records import Lease
-from durable.verdicts import Fail
+from durable.verdicts import Fail, GiveBack
 
 if TYPE_CHECKING:
     from settings import ClaudeOptions, Settings
@@ -99,6 +99,10 @@ class Verification:
         for number in range(lease.attempt, int(run.name) - 1, -1):
             check = handle.of(folders.of(self.settings.var, lease.id, number) / folders.CHECK)
             own = number == lease.attempt
+            if check is not None and own and _never_began(check):
+                raise GiveBack(
+                    "interrupted", "the check of its answer had not begun; it runs again"
+                )
             if check is not None and (own or (ended := check.poll()) is None or decided(ended)):
                 return check
         return None
@@ -188,6 +192,12 @@ def _but(end: Conclusion, outcome: Outcome, message: str, remedy: str = "") -> C
 def _sentence(judged: Conclusion, words: str) -> str:
     """The message without the quotation in it, which follows in full."""
     return judged.message.removesuffix(f": {refusal.short(words)}").rstrip(".") + "."
+
+
+def _never_began(check: handle.Handle) -> bool:
+    """Its consumer was killed before its runner was there; none begins any more, since `poll` has written its end."""
+    ended = check.poll()
+    return ended is not None and ended.lost_runner and not (check.folder / "runner.json").exists()
 
 
 def _program(word: str, base: Path, search: str) -> str:

@@ -18,7 +18,7 @@ from consumers.stream import Summary, fold, frame
 from consumers.verification import Verification, misfit, verdict
 from durable.effects import Effects
 from durable.records import Lease
-from durable.verdicts import Fail
+from durable.verdicts import Fail, GiveBack
 from settings import ClaudeOptions, resolve_options
 from tests.unit.test_earlier_attempt import SUCCESS, ended, lease, runs_in
 from tests.unit.test_housekeeper import settings_in
@@ -212,3 +212,15 @@ def test_the_next_attempt_is_told_why(done: Path) -> None:
 def test_a_program_that_is_nowhere_is_named(done: Path) -> None:
     with pytest.raises(Fail, match="no-such-program"):
         check(done, ClaudeOptions(verify=("no-such-program",)))
+
+
+def test_a_check_whose_consumer_died_before_its_runner_began_is_nobody_s_failure(
+    done: Path,
+) -> None:
+    own = done / "var" / "attempts" / TASK / "1" / folders.CHECK
+    own.mkdir()
+    facts = {"argv": ["/nowhere"], "token": 99, "socket": str(own / "s"), "tmpdir": str(own / "t")}
+    (own / "command.json").write_text(json.dumps(facts | {"marker": f"{TASK}/1"}))
+    with pytest.raises(GiveBack, match="had not begun"):
+        check(done, words("pass"))
+    assert check(done, words("pass"), attempt=2) is GOOD
