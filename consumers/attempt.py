@@ -113,9 +113,12 @@ class Runs:
     def _earlier(
         self, running: Effects, changes: dict[str, Any]
     ) -> tuple[Conclusion, ClaudeOptions] | None:
-        """The success of the attempt before this one, when its consumer died before it could be written."""
+        """The success of the attempt before this one, when its consumer died before it could be written.
+
+        None where a person sent the task back to begin afresh.
+        """
         lease = running.lease
-        if lease.attempt < 2:
+        if lease.attempt < 2 or not lease.outcome:
             return None
         folder, ended = self._latest_end(lease)
         if ended is None or folders.token_of(folder) == lease.settled_token:

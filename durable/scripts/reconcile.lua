@@ -23,6 +23,7 @@ function q.reconcile(ARGV)
       local was = t.state
       q.leave(t)
       q.set(t, 'token', 0)
+      if was == 'running' then q.set(t, 'outcome', 'interrupted') end
       q.to_ready(t, true)
       q.note('reconciled', id, was)
       answer[#answer + 1] = id

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 
@@ -55,6 +56,7 @@ def lease(attempt_number: int, settled_token: int = 0) -> Lease:
         name="",
         queue="default",
         settled_token=settled_token,
+        outcome="interrupted" if attempt_number > 1 else "",
     )
 
 
@@ -96,3 +98,10 @@ def test_a_redis_that_is_away_before_the_start_costs_no_attempt(tmp_path: Path) 
     finally:
         effects.end()
     assert running.costs == []
+
+
+def test_a_person_who_begins_afresh_gets_a_new_run(tmp_path: Path) -> None:
+    """The end of the run was never written, but the task was cancelled and sent back without its past."""
+    ended(tmp_path, 1, token=7)
+    afresh = msgspec.structs.replace(lease(2), outcome="")
+    assert runs_in(tmp_path)._earlier(Effects(afresh), {}) is None

@@ -289,6 +289,9 @@ def test_a_record_that_stands_nowhere_is_mended(store: LeaseStore) -> None:
     assert store.reconcile() == ("", [])
     assert store.counts()[State.QUEUED] == 4
     assert not store.settle(lease, State.SUCCEEDED, outcome="succeeded")
+    again = [claim(store, nonce) for nonce in ("one", "two")]
+    assert sorted((found.id, found.outcome) for found in again) == [("c", ""), ("d", "")]
+    assert store.record("a").outcome == "interrupted"  # type: ignore[union-attr]
 
 
 def test_a_waiting_task_is_held_and_hastened_by_a_person(store: LeaseStore) -> None:
