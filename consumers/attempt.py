@@ -162,7 +162,8 @@ class Runs:
         version.remember(run.program, self.settings.var, summary.version)
         end = _priced(end, running.costs)
         if end.session_gone:  # also of a run that another consumer began
-            raise GiveBack("interrupted", f"{end.message.rstrip('.')}; the task begins afresh")
+            why = f"{end.message.rstrip('.')}; the task begins afresh"
+            raise GiveBack("interrupted", why, excused=False)  # a claude may refuse every session
         return self._verified(running, end, options, run.folder), options
 
     def _to_its_end(self, running: Effects, run: handle.Handle) -> tuple[Summary, Exit]:

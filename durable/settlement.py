@@ -17,6 +17,7 @@ class Settlement:
         self.lease, self.state, self.outcome, self.reason = lease, state, outcome, reason
         self.effects: Effects | None = None
         self.delay_ms = 0
+        self.excused = True
 
     @property
     def surprise(self) -> BaseException | None:
@@ -50,6 +51,7 @@ class Settlement:
             delay_ms=self.delay_ms,
             costs=effects.costs if effects else (),
             session=effects.session if effects else "",
+            excused=self.excused,
         )
 
     def _end(self, store: LeaseStore, state: State, then: Claim | None) -> bool:
@@ -101,6 +103,7 @@ def settlement_of(running: Effects) -> Settlement:
     if isinstance(said, KeyboardInterrupt) and not isinstance(said, Hold):
         end = Settlement(running.lease, None, getattr(said, "outcome", "interrupted"), message)
         end.delay_ms = int(getattr(said, "delay", 0) * 1000)
+        end.excused = getattr(said, "excused", True)
     elif isinstance(said, Hold):
         end = Settlement(running.lease, State.HELD, outcome, message)
     elif running.retrying:

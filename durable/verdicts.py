@@ -32,11 +32,15 @@ class Retry(RetryTask):
 class GiveBack(KeyboardInterrupt):
     """The attempt does not count; the task goes back to the head of the queue, or waits `delay` s.
 
+    Without `excused` its start counts towards STARTS_CAP, for what might go on for ever.
+
     A KeyboardInterrupt, because that is what Huey takes for "interrupted: store nothing".
     """
 
-    def __init__(self, outcome: str, message: str, delay: float = 0.0) -> None:
-        self.outcome, self.message, self.delay = outcome, message, delay
+    def __init__(
+        self, outcome: str, message: str, delay: float = 0.0, *, excused: bool = True
+    ) -> None:
+        self.outcome, self.message, self.delay, self.excused = outcome, message, delay, excused
         super().__init__(message)
 
 

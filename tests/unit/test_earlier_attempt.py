@@ -12,11 +12,16 @@ import redis
 
 from consumers import folder as folders
 from consumers.attempt import Runs
+from consumers.heartbeat import Heartbeat
 from durable import effects
 from durable.effects import Effects
-from durable.records import Lease
+from durable.records import Lease, Nothing, State
+from durable.settlement import settlement_of
+from durable.store import LeaseStore
 from durable.verdicts import GiveBack
+from durable.wire import STARTS_CAP
 from tests.conftest import ROOT
+from tests.unit.leasing import claim, sub
 from tests.unit.test_housekeeper import settings_in
 
 SUCCESS = ROOT / "tests" / "data" / "streams" / "success.jsonl"
@@ -105,3 +110,31 @@ def test_a_person_who_begins_afresh_gets_a_new_run(tmp_path: Path) -> None:
     ended(tmp_path, 1, token=7)
     afresh = msgspec.structs.replace(lease(2), outcome="")
     assert runs_in(tmp_path)._earlier(Effects(afresh), {}) is None
+
+
+def test_a_claude_that_refuses_every_session_is_not_asked_for_ever(
+    tmp_path: Path, store: LeaseStore
+) -> None:
+    """To begin afresh costs no attempt, but each start counts towards the most that a task gets."""
+    nothing = tmp_path / "nothing"
+    nothing.touch()
+    store.submit([sub("task", kind="claude")])
+    for number in range(1, STARTS_CAP + 1):
+        ended(tmp_path, number, token=99, stream=nothing)
+        own = tmp_path / "var" / "attempts" / "task" / str(number)
+        facts = json.loads((own / "command.json").read_text()) | {"argv": ["/claude"]}
+        (own / "command.json").write_text(json.dumps(facts))
+        (own / "exit.json").write_text(json.dumps({"exit_code": 1}))
+        (own / "stderr.log").write_text("Error: Session ID x is already in use.")
+        running = Effects(claim(store, str(number)))
+        runs = runs_in(tmp_path)
+        runs.heartbeat = Heartbeat(store, "here:me")
+        runs.heartbeat.hold(running.lease)
+        with pytest.raises(GiveBack, match="begins afresh") as said:
+            runs._adopted(running, {})
+        running.exception = said.value
+        assert settlement_of(running).settle(store)
+    assert isinstance(store.claim("me", "last", ("default",), 1000), Nothing)
+    record = store.record("task")
+    assert record is not None
+    assert (record.state, record.counted) == (State.HELD, 0)
