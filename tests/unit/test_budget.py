@@ -285,3 +285,24 @@ def test_old_days_are_forgotten(store: LeaseStore) -> None:
         store.prune(10**12, 10**12)
         assert len(store.costs(1000)) == left
     assert store.client.hlen("{test}:spent") == 0
+
+
+def test_what_a_lost_run_cost_before_a_person_sent_the_task_in_again_is_no_part_of_its_new_budget(
+    store: LeaseStore,
+) -> None:
+    """And the charge that stood for it then hides nothing of what the next attempt costs."""
+    store.submit([sub("a", kind="claude")])
+    store.started(claim(store, "1", budget=BUDGET), {"pid": 1}, "session")
+    store.cancel("a")
+    expire(store, "a")
+    assert store.requeue("a") is State.CANCELLED
+    lease = claim(store, "2", budget=BUDGET)
+    assert store.cost_so_far("a") == 0.0
+    assert store.price("a", 1, usd(0.5))
+    assert store.cost_so_far("a") == 0.0
+    store.settle(lease, State.SCHEDULED, outcome="crashed", costs=usd(1.5))
+    assert store.cost_so_far("a") == 1.5
+    store.started(claim(store, "3", budget=BUDGET), {"pid": 1}, "session")
+    expire(store, "a")
+    assert store.price("a", 3, usd(0.25))
+    assert store.cost_so_far("a") == 1.75

@@ -92,7 +92,11 @@ function q.reprice(t, attempt, text)
   local day, usd, tokens = string.match(charged, '^(%S+) (%S+) (%S+)')
   book(t, day, charge_of(tonumber(usd), tonumber(tokens)), -1)
   add_usd(t.key, 'charged', -tonumber(usd))
-  local counted = book(t, day, rows_of(text), 1)
+  local rows = rows_of(text)
+  local counted = book(t, day, rows, 1)
+  if tonumber(attempt) <= (tonumber(call('HGET', t.key, 'attempts_before')) or 0) then
+    for _, row in ipairs(rows) do add_usd(t.key, 'cost_before', row.usd) end
+  end
   if counted > 0 then learn(counted) end
   return true
 end
