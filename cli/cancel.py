@@ -146,8 +146,8 @@ def _stop_here(record: Record) -> bool:
     from cli import attempts
     from consumers import folder, handle
 
-    where = folder.of(tasks.config.var, record.id, record.attempt)
-    run = handle.of(where)
-    if run is None or not folder.lives(where) or attempts.elsewhere(tasks.config.var, record):
+    where = folder.living(folder.of(tasks.config.var, record.id, record.attempt))
+    if where is None or attempts.elsewhere(tasks.config.var, record):
         return False
-    return run.stop(record.token, "cancelled")
+    run = handle.of(where)
+    return run is not None and run.stop(record.token, "cancelled")

@@ -65,8 +65,13 @@ def token_of(folder: Path) -> int:
         return -1
 
 
+def living(attempt: Path) -> Path | None:
+    """The folder of what a runner has of an attempt now, the run or its check; None when nothing of it lives."""
+    return next((folder for folder in (attempt, attempt / CHECK) if lives(folder)), None)
+
+
 def lives(folder: Path) -> bool:
-    """Whether a runner has the attempt now, as its lock says. Only looks: nothing is ended or written."""
+    """Whether a runner has this folder now, as its lock says. Only looks: nothing is ended or written."""
     try:
         with (folder / "runner.lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

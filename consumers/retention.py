@@ -124,7 +124,7 @@ class Retention:
         """Remove the attempts that there are now, but for one that lives; one that begins now has a new number."""
         folder = self.attempts / name
         for attempt in _listed(folder):
-            if not folders.lives(folder / attempt):
+            if folders.living(folder / attempt) is None:
                 shutil.rmtree(folder / attempt, ignore_errors=True)
         with contextlib.suppress(OSError):  # a new attempt may be in it
             folder.rmdir()

@@ -78,12 +78,14 @@ def test_what_runs_or_waits_or_may_be_resumed_stays(store: LeaseStore, tmp_path:
     assert left == {"failed", "queued", "held", "scheduled", "running"}
 
 
+@pytest.mark.parametrize("part", ["", "verify"])
 def test_a_run_that_lives_keeps_its_folder_although_its_task_was_written_off(
-    store: LeaseStore, tmp_path: Path
+    store: LeaseStore, tmp_path: Path, part: str
 ) -> None:
     first, second = attempt(tmp_path, "t", 1), attempt(tmp_path, "t", 2)
     end(store, "t")
-    with (second / "runner.lock").open("w") as lock:
+    (second / part).mkdir(exist_ok=True)
+    with (second / part / "runner.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         sweep(store, tmp_path, attempts_max_size=Size(1))
         assert not first.exists()

@@ -6,20 +6,23 @@ import threading
 import time
 import uuid
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
+from cli.cancel import _stop_here
 from consumers import folder as folders
 from consumers import handle, leftovers, refusal, resumption
 from consumers.outcome import Conclusion, Exit, Outcome, conclude
 from consumers.stream import Summary, fold, frame
 from consumers.verification import Verification, misfit, verdict
 from durable.effects import Effects
-from durable.records import Lease
+from durable.records import Lease, Record, State
 from durable.verdicts import Fail, GiveBack
 from settings import ClaudeOptions, resolve_options
+from tests.conftest import wait_until
 from tests.unit.test_earlier_attempt import SUCCESS, ended, lease, runs_in
 from tests.unit.test_housekeeper import settings_in
 
@@ -224,3 +227,20 @@ def test_a_check_whose_consumer_died_before_its_runner_began_is_nobody_s_failure
     with pytest.raises(GiveBack, match="had not begun"):
         check(done, words("pass"))
     assert check(done, words("pass"), attempt=2) is GOOD
+
+
+def test_a_cancel_whose_consumer_does_not_answer_stops_the_check(
+    done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tasks", SimpleNamespace(config=settings_in(done)))
+    begun = threading.Thread(target=check, args=(done, words("import time; time.sleep(60)")))
+    begun.start()
+    own = done / "var" / "attempts" / TASK / "1" / folders.CHECK
+    wait_until((own / "stdout.log").exists, 20, "the check has begun")
+    record = Record(id=TASK, state=State.RUNNING, attempt=1, token=99)
+    stopped = _stop_here(record)
+    if not stopped:
+        leftovers.end_runs(done / "var", TASK, 99)
+    begun.join(30)
+    assert stopped
+    assert json.loads((own / "exit.json").read_text())["stopped"] == "cancelled"
