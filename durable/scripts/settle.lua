@@ -15,7 +15,7 @@ function q.settle(ARGV)
     state, outcome, reason = 'cancelled', 'cancelled', 'cancelled by a person'
   end
 
-  if t.probe and state == 'succeeded' then q.open_scope(t.probe) end
+  if t.probe and state == 'succeeded' and ARGV[9] ~= '' then q.open_scope(t.probe) end -- it has asked the API
   if t.cancel then q.drop_value('r:' .. t.id) end -- Huey's revoke of a running task; it is for once
   q.leave(t)
   q.set(t, 'settled_token', token)

@@ -2,6 +2,7 @@
 
 import time
 
+from durable.costs import Cost
 from durable.records import State
 from durable.store import LeaseStore
 from tests.unit.leasing import claim, expire, nothing, sub
@@ -81,8 +82,18 @@ def test_after_a_limit_one_task_tries_and_the_others_wait_for_it(store: LeaseSto
 def test_a_probe_that_succeeds_without_a_sign_of_life_opens_the_gate_too(store: LeaseStore) -> None:
     store.submit([sub("a", kind="claude"), sub("b", kind="claude")])
     close(store, in_ms=-1)
-    store.settle(claim(store, "1"), State.SUCCEEDED, outcome="succeeded")
+    cost = [Cost(model="m", usd=0.1)]
+    store.settle(claim(store, "1"), State.SUCCEEDED, outcome="succeeded", costs=cost)
     assert store.gate() == []
+
+
+def test_a_probe_that_asked_for_nothing_opens_no_gate(store: LeaseStore) -> None:
+    """It only wrote down the success of an attempt before it, which cost nothing now."""
+    store.submit([sub("a", kind="claude"), sub("b", kind="claude")])
+    close(store, in_ms=-1)
+    store.settle(claim(store, "1"), State.SUCCEEDED, outcome="succeeded")
+    assert len(store.gate()) == 1
+    assert claim(store, "2").probe, "the next one tries"
 
 
 def test_a_sign_of_life_of_one_credential_opens_no_other(store: LeaseStore) -> None:
