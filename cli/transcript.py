@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cli.progress import amount, counted, tokens
+from consumers.stream import errors_of
 
 # A tool's input and output are cut here: the whole of it stays in stream.jsonl.
 _LONGEST = 400
@@ -89,7 +90,7 @@ def _result(event: Mapping[str, Any]) -> Iterator[str]:
     failed = bool(event.get("is_error"))
     yield f"= {'failed' if failed else 'done'}: {', '.join(_used(event))}"
     if failed:
-        yield from _indented("=", str(event.get("result") or event.get("errors") or ""))
+        yield from _indented("=", str(event.get("result") or "\n".join(errors_of(event))))
     denials = event.get("permission_denials")
     for denied in denials if isinstance(denials, list) else []:
         if isinstance(denied, dict):

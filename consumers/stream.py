@@ -7,6 +7,7 @@ package claude-agent-sdk are their reference.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -81,8 +82,7 @@ class Summary(msgspec.Struct, frozen=True):
             return str(result["result"])
         if self.synthetic:
             return self.text
-        errors = result.get("errors")
-        return "\n".join(map(str, errors)) if isinstance(errors, list) else ""
+        return "\n".join(errors_of(result))
 
     @property
     def aborted(self) -> bool:
@@ -94,6 +94,13 @@ class Summary(msgspec.Struct, frozen=True):
         """The subscription's limit is reached, and no paid extra usage takes its place."""
         limit = self.rate_limit or {}
         return limit.get("status") == "rejected" and not limit.get("isUsingOverage")
+
+
+def errors_of(result: Mapping[str, Any]) -> list[str]:
+    """The errors that a result lists, without what the CLI notes there for its own developers."""
+    errors = result.get("errors")
+    said = map(str, errors) if isinstance(errors, list) else ()
+    return [words for words in said if not words.startswith("[ede_diagnostic]")]
 
 
 def frame(buffer: bytes) -> tuple[list[Event], bytes]:

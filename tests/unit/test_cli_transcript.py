@@ -43,6 +43,10 @@ def tool_result(content: object, **more: object) -> dict[str, Any]:
             ["= failed: 0 turns, 0.0 s, $0.0000", "= 400 bad"],
         ),
         (
+            {"type": "result", "is_error": True, "errors": ["[ede_diagnostic] x", "no room"]},
+            ["= failed: 0 turns, 0.0 s, $0.0000", "= no room"],
+        ),
+        (
             {
                 "type": "rate_limit_event",
                 "rate_limit_info": {"status": "rejected", "rateLimitType": "five_hour"},
