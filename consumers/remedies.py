@@ -68,7 +68,11 @@ def remedy(outcome: Outcome, summary: Summary, ended: Exit) -> str:
             rules = ", ".join(json.dumps(rule, ensure_ascii=False) for rule in allowing(summary))
             return f"Add to `allowed_tools`: {rules}. Or set `on_denied: accept`."
         case Outcome.AUTH if summary.api_key_source not in (None, "none"):
-            return f"The credential in use is {summary.api_key_source}: replace it. {_LOGIN}"
+            return (
+                f"The credential in use is {summary.api_key_source}: replace it (in .env, say), then run"
+                " `./baton up` and `./baton unpause login`. `./baton login` helps once it is no longer"
+                " passed on."
+            )
         case Outcome.AUTH:
             return _LOGIN
         case Outcome.BILLING:
