@@ -12,6 +12,7 @@ import msgspec
 
 from cli.errors import CliError
 from consumers import folder as folders
+from consumers import refusal
 from consumers.ending import Exit, Outcome
 from consumers.handle import exit_of
 from consumers.outcome import conclude
@@ -144,8 +145,18 @@ def _outcome(
     if ended is None:
         return ("running", "") if folders.lives(folder) else ("unknown", "")
     end = conclude(summary, ended, time.time(), str(command.get("on_denied") or "fail"))
+    if end.outcome is Outcome.SUCCEEDED and (against := refusal.of(folder)):
+        outcome = Outcome.CRASHED if _check_broke(folder) else Outcome.UNVERIFIED
+        return outcome.value, refusal.message(against)
     words = () if end.outcome is Outcome.SUCCEEDED else (end.message, end.remedy)
     return end.outcome.value, " ".join(filter(None, words))
+
+
+def _check_broke(folder: Path) -> bool:
+    """Whether there is a check in the attempt's folder that never came to an answer."""
+    check = folder / folders.CHECK
+    ended = exit_of(check)
+    return check.is_dir() and (ended is None or ended.lost_runner or ended.spawn_error is not None)
 
 
 def _is_about(record: Record, number: int) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from cli import attempts
 from cli.cancel import _stop_here
 from consumers import folder as folders
 from consumers import handle, leftovers, refusal, resumption
@@ -210,6 +211,16 @@ def test_the_next_attempt_is_told_why(done: Path) -> None:
     assert "exit status 1" in told
     assert "| the third chapter is missing" in told
     assert told.endswith("Write a book.")
+
+
+def test_show_calls_a_refused_success_unverified_though_others_followed(done: Path) -> None:
+    run = done / "var" / "attempts" / TASK / "1"
+    assert attempts.read(run).outcome == "succeeded"
+    judged = check(done, words("print('first'); raise SystemExit('no\\nchapter three')"))
+    told = attempts.read(run)
+    assert (told.outcome, told.message) == ("unverified", judged.message)
+    (run / folders.CHECK / "exit.json").unlink()  # its runner was killed
+    assert attempts.read(run).outcome == "crashed"
 
 
 def test_a_program_that_is_nowhere_is_named(done: Path) -> None:
