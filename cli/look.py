@@ -99,11 +99,16 @@ def rows(records: list[Record], now_ms: int) -> str:
                 ago(record.created_ms, now_ms),
                 str(record.attempt),
                 usd(record.cost_usd),
-                record.reason or subject(record),
+                _what(record),
             )
             for record in records
         ),
     )
+
+
+def _what(record: Record) -> str:
+    """Why a task is where it is; of one that runs, what it is about: its reason is that of the attempt before."""
+    return (record.reason if record.state.value != "running" else "") or subject(record)
 
 
 def subject(record: Record) -> str:
