@@ -16,8 +16,14 @@ REMEDIES = {
     "pause": "./baton unpause",
     "login": "./baton login; after another change ./baton unpause login (one task tries now and then)",
     "billing": "see to your credit; one task tries now and then, or at once: ./baton unpause billing",
-    "budget": "raise budget_usd_per_day in baton.yaml and run ./baton up, or wait for tomorrow",
-    "token budget": "raise budget_tokens_per_day in baton.yaml and run ./baton up, or wait for tomorrow",
+    "budget": (
+        "wait for tomorrow; or raise budget_usd_per_day in baton.yaml, run ./baton up,"
+        " then ./baton unpause budget"
+    ),
+    "token budget": (
+        "wait for tomorrow; or raise budget_tokens_per_day in baton.yaml, run ./baton up,"
+        " then ./baton unpause token budget"
+    ),
     "usage limit": "wait; or try at once: ./baton unpause usage limit",
     "claude missing": "npm install -g @anthropic-ai/claude-code, or set claude.command in baton.yaml",
 }
