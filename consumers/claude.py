@@ -29,6 +29,8 @@ _SESSIONS = uuid.UUID("b0a70e51-5e55-5a0d-8d2c-6c3a0f1de001")
 _JOINED = ("setting_sources",)  # one value with commas; the CLI takes the other lists repeated
 _MACHINES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 _STATUS_WITHIN_S = 15.0
+#: How programs begin: ELF, scripts, Mach-O of one and of several machines.
+_PROGRAMS = (b"\x7fELF", b"#!", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -185,7 +187,7 @@ def _on_path(search: str) -> Path | None:
     folders = [folder for folder in search.split(os.pathsep) if folder]
     useful = os.pathsep.join(folder for folder in folders if Path(folder).name != ".bin")
     found = shutil.which("claude", path=useful) if useful else None
-    return Path(found).absolute() if found else None
+    return Path(found).absolute() if found and _runs(Path(found)) else None
 
 
 def _recorded(var: Path) -> Path | None:
@@ -208,4 +210,11 @@ def _bundled(root: Path) -> Iterator[Path]:
 
 
 def _runs(path: Path) -> bool:
-    return path.is_file() and os.access(path, os.X_OK)
+    """Whether the system would run it. What npm leaves where its install script may not run is a text without `#!`."""
+    if not path.is_file() or not os.access(path, os.X_OK):
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(4).startswith(_PROGRAMS)
+    except OSError:  # it may be run, and not be read
+        return True

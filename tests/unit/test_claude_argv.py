@@ -163,7 +163,7 @@ def settings(tmp_path: Path) -> Settings:
     (tmp_path / "baton.yaml").write_text("redis: embedded\n")
     environ = {"HOME": str(tmp_path), "PATH": f"{tmp_path}/.bin:{tmp_path}/bin"}
     loaded = load(tmp_path / "baton.yaml", environ)
-    return msgspec.structs.replace(loaded, root=tmp_path, base=tmp_path)
+    return msgspec.structs.replace(loaded, root=tmp_path, base=tmp_path, var=tmp_path / "var")
 
 
 def bundled(root: Path, suffix: str = "") -> Path:
@@ -184,6 +184,19 @@ def test_claude_is_looked_up_in_the_documented_order(settings: Settings, tmp_pat
     assert claude.locate(settings) == claude.Found(on_path, "PATH")
     named = msgspec.structs.replace(settings, claude_command=".bin/claude")
     assert claude.locate(named) == claude.Found(stub, "baton.yaml")
+
+
+def test_what_npm_leaves_where_it_may_not_install_is_no_claude(
+    settings: Settings, tmp_path: Path
+) -> None:
+    stub = program(tmp_path / "bin" / "claude")
+    stub.write_text("echo 'Error: the native binary is not installed.'\n")
+    assert isinstance(claude.locate(settings), claude.Missing)
+    missing = claude.locate(msgspec.structs.replace(settings, claude_command="bin/claude"))
+    assert isinstance(missing, claude.Missing)
+    assert "is no program" in missing.remedy
+    stub.write_bytes(b"\x7fELF and so on")
+    assert claude.locate(settings) == claude.Found(stub, "PATH")
 
 
 def test_the_musl_build_is_found_too(settings: Settings, tmp_path: Path) -> None:
