@@ -128,10 +128,44 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Submitted(msgspec.Struct, frozen=True):
-    """What became of a submission: the id that stands for it, and whether it is new."""
+    """What became of a submission: the id that stands for it, and whether it is new.
+
+    `kept_out`: it did not go in beside the live task `id` ("" where that is not known).
+    """
 
     id: str
     new: bool
+    kept_out: bool = False
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """What a producer's journal says of one thing that happened, or of several in a row.
+
+    `place` is that of its task in the batch, counted from 1; 0 for what became no task. Such an entry is
+    written as it is; a task's own is written when the task goes in, or as `skipped` when it is `alone` and a
+    live task of its source keeps it out.
+    """
+
+    journal: str  # watcher:NAME, poller:NAME, schedule:NAME
+    what: str  # run, late, merged, skipped, failed
+    about: str = ""  # a tick, a file, an item
+    until: str = ""  # the last, where it stands for several
+    count: int = 1
+    why: str = ""
+    place: int = 0
+    alone: bool = False
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of a journal as it was written: `id` is the task's that it is about, `at_ms` the server's time."""
+
+    what: str
+    about: str = ""
+    until: str = ""
+    count: int = 1
+    why: str = ""
+    id: str = ""
+    at_ms: int = 0
 
 
 class ChordMember(msgspec.Struct, frozen=True):

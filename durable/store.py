@@ -16,6 +16,7 @@ from durable.records import (
     Claim,
     Closing,
     Cursor,
+    Entry,
     Holding,
     Lease,
     Looks,
@@ -35,8 +36,13 @@ class LeaseStore(Views):
 
     # -- producers
 
-    def submit(self, batch: Sequence[Submission], cursor: Cursor | None = None) -> list[Submitted]:
-        """Put all tasks in whose id and key are new, and move the cursor: all of it or nothing.
+    def submit(
+        self,
+        batch: Sequence[Submission],
+        cursor: Cursor | None = None,
+        entries: Sequence[Entry] = (),
+    ) -> list[Submitted]:
+        """Put all tasks in whose id and key are new, move the cursor, write the journal: all of it or nothing.
 
         Raises CursorMovedError, and submits nothing, when the cursor is not where it was expected.
         """
@@ -44,6 +50,9 @@ class LeaseStore(Views):
         args.append(len(batch))
         for task in batch:
             args.extend(wire.submission_args(task))
+        args.append(len(entries))
+        for entry in entries:
+            args.extend(wire.entry_args(entry))
         answer = self._run("submit", *args)
         if cursor and answer[0] == b"moved":
             actual = answer[1].decode("utf-8", "surrogateescape")

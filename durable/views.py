@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from durable.costs import DayCost, Today, Unpriced, day_costs, unpriced
 from durable.errors import NoSuchTaskError
-from durable.records import FINAL, GateEntry, Record, State, from_hash
+from durable.records import FINAL, GateEntry, Record, State, Told, from_hash
 from durable.scripting import Scripts
 
 
@@ -19,6 +21,11 @@ class Views(Scripts):
         """Where a producer stands; "" when it never moved."""
         value: Any = self.client.hget(self._key("cursors"), name)
         return value.decode("utf-8", "surrogateescape") if value else ""
+
+    def journal(self, name: str, limit: int = 20) -> list[Told]:
+        """What became of a producer's latest ticks, files or items, the newest first."""
+        lines: Any = self.client.lrange(self._key("journal:" + name), 0, limit - 1)
+        return [msgspec.json.decode(line, type=Told, strict=False) for line in lines]
 
     def record(self, task_id: str) -> Record | None:
         """The record, or None when no task has this id."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
-from durable.records import Budget, Chord, Claim, Lease, Nothing, Submission, Submitted
+from durable.records import Budget, Chord, Claim, Entry, Lease, Nothing, Submission, Submitted
 
 #: A task that took its owner with it this often (killed, not heard of) is held.
 STARTS_CAP = 20
@@ -61,7 +62,15 @@ def submission_args(task: Submission) -> Iterable[object]:
 
 def submitted(answer: list[Any]) -> list[Submitted]:
     """What submit.lua and chord.lua answered."""
-    return [Submitted(answer[i].decode(), answer[i + 1] == 1) for i in range(1, len(answer), 2)]
+    pairs = ((answer[i].decode(), answer[i + 1]) for i in range(1, len(answer), 2))
+    return [Submitted(task_id, new == 1, kept_out=new == 2) for task_id, new in pairs]
+
+
+def entry_args(entry: Entry) -> Iterable[object]:
+    """The values of a journal's entry, as submit.lua takes them."""
+    says = {"what": entry.what, "about": entry.about, "count": entry.count}
+    says |= {name: text for name in ("until", "why") if (text := getattr(entry, name))}
+    return entry.journal, json.dumps(says), entry.place, int(entry.alone)
 
 
 def chord_args(chord: Chord) -> Iterable[object]:

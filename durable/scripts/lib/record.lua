@@ -122,6 +122,13 @@ function q.standing(id, key)
   return key ~= '' and call('HGET', P .. 'keys', key) or nil
 end
 
+-- From now on the key stands for the task with this id.
+function q.keep_identity(key, id)
+  if key == '' then return end
+  call('HSET', P .. 'keys', key, id)
+  call('ZADD', P .. 'keys:age', q.now_ms(), key)
+end
+
 -- One task in, unless its id or key is known. a[i..i+10]: id key kind queue priority due_ms source name body lock budget.
 -- Answers the id that stands for it and 1 when it is new, else 0.
 q.FIELDS = 11
@@ -129,10 +136,7 @@ function q.insert(a, i)
   local id, key, due, now = a[i], a[i + 1], tonumber(a[i + 5]), q.now_ms()
   local known = q.standing(id, key)
   if known then return known, 0 end
-  if key ~= '' then
-    call('HSET', P .. 'keys', key, id)
-    call('ZADD', P .. 'keys:age', now, key)
-  end
+  q.keep_identity(key, id)
   local t = { id = id, key = q.task_key(id), kind = a[i + 2], queue = a[i + 3], priority = tonumber(a[i + 4]),
     source = a[i + 6], lock = a[i + 9] or '' } -- a chord of an older version has nine values
   t.news = { 'kind', t.kind, 'queue', t.queue, 'priority', t.priority, 'key', key, 'source', t.source, 'name', a[i + 7],
