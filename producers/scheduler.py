@@ -1,7 +1,8 @@
 """The process that fires schedules: those of baton.yaml and Huey's periodic tasks, each tick once.
 
-Every schedule has a durable cursor, and the tick it fires is part of the same submit, so any number
-of schedulers may run. A tick that came while none ran is not owed: it is said, and skipped.
+Every schedule has a durable cursor, and the ticks that it fires are part of the same submit, so any number
+of schedulers may run. It owes every tick since that cursor; what becomes of each, catching_up decides, and
+the journal keeps.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import datetime as dt
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import redis
@@ -20,21 +21,21 @@ import settings as types
 from durable.cronspec import CronError
 from durable.errors import BatonError, CursorMovedError
 from durable.patience import Patience
-from durable.records import Cursor, Submission, Submitted
+from durable.records import Cursor, Entry, Submission, Submitted
 from durable.store import LeaseStore
 from producers.bell import Bell, cancel_last_moment, stop_on_signals
+from producers.catching_up import Decision, decide
+from producers.fates import failed_entry, passed_entry, run_entry
 from producers.faults import Faults
 from producers.recipe import Makers
 from producers.schedules import Schedule, from_huey, from_settings
 from producers.templates import TemplateError
-from producers.ticks import Place, PlaceError, iso, owed, read_place
+from producers.ticks import Place, PlaceError, iso, read_place
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0  # the longest sleep: a clock that is set, or a suspend, is noticed after it
 LATE_S = 1.0  # a tick is said to be late after this
-#: A restart must not cost the tick that falls into it, so this much is owed even at a start.
-RESTART = dt.timedelta(seconds=60)
 #: Clocks of two hosts may differ by this much. A place further ahead comes from a wrong clock and
 #: is not believed: firing a tick again is a no-op by its key, never firing it would be a loss.
 SKEW = dt.timedelta(seconds=60)
@@ -103,28 +104,23 @@ class Scheduler:
             log.warning("the clock was set back by %.0f s, to %s", before_s - ahead_s, iso(now))
             for schedule in self.schedules:
                 if schedule.place:
-                    schedule.stand(schedule.text, Place(now, schedule.clock.text))
+                    at = now - schedule.delay
+                    schedule.stand(schedule.text, Place(at, schedule.clock.text))
 
     # -- the start
 
     def _begin(self, schedule: Schedule, now: dt.datetime) -> None:
-        """Find the place of a schedule, and skip, saying so, what was missed."""
+        """Find the place of a schedule; a new one owes nothing from before."""
         text = self.store.read_cursor(schedule.cursor)
         schedule.text = text
         place = self._known_place(schedule, text)
         if place is None:
-            self._move(schedule, now, [])
+            self._move(schedule, now - schedule.delay)
             return
         if place.at > now + SKEW:
             log.warning("%s: last seen at %s, which is yet to come", schedule.name, iso(place.at))
-            place = Place(now, place.spec)
-        start = max(place.at, now - RESTART)
-        missed = owed(schedule.clock, place.at, start)
-        if missed.count:
-            log.warning("%s: no scheduler ran; ticks skipped: %s", schedule.name, missed)
-            self._move(schedule, start, [])
-        else:
-            schedule.stand(text, Place(start, place.spec))
+            place = Place(now - schedule.delay, place.spec)
+        schedule.stand(text, place)
 
     def _known_place(self, schedule: Schedule, text: str) -> Place | None:
         """Where it stood; None for a new schedule and for one that was edited."""
@@ -144,35 +140,61 @@ class Scheduler:
 
     def _fire(self, schedule: Schedule, now: dt.datetime) -> None:
         assert schedule.place is not None
-        due = owed(schedule.clock, schedule.place.at, now)
-        if due.last is None:  # a time to look again, without a tick
-            schedule.due = due.due
+        nominal = now - schedule.delay
+        found = decide(schedule.clock, schedule.place.at, nominal, schedule.policy)
+        if found.up_to is None:  # a time to look again, without a tick
+            schedule.look_at(found.due)
             return
-        if due.count > 1:
-            log.warning("%s: late ticks, merged into the last one: %s", schedule.name, due)
+        for passed in found.passed:
+            log.warning("%s: %s", schedule.name, passed)
         self._fault("due")
-        done = self._move(schedule, due.last, self._made(schedule, due.last, now))
-        if not any(task.new for task in done):
-            return  # another scheduler was faster
-        late_s = (now - due.last).total_seconds()
-        late = f", {late_s:.1f} s late" if late_s > LATE_S else ""
-        log.info("%s: fired for %s%s", schedule.name, iso(due.last), late)
+        made, entries = self._made(schedule, found, now)
+        done = self._move(schedule, found.up_to, [task for _, task in made], entries)
+        for (tick, _), task in zip(
+            made, done, strict=False
+        ):  # none are done where another was faster
+            self._say(schedule, tick, nominal, task)
 
-    def _made(self, schedule: Schedule, tick: dt.datetime, now: dt.datetime) -> list[Submission]:
-        try:
-            return [schedule.make(schedule.occasion(tick, now))]
-        except TemplateError as error:
-            log.error("%s: the tick of %s is skipped: %s", schedule.name, iso(tick), error)
-            return []
+    def _made(
+        self, schedule: Schedule, found: Decision, now: dt.datetime
+    ) -> tuple[list[tuple[dt.datetime, Submission]], list[Entry]]:
+        """The ticks that run with their tasks, and what the journal says of every tick."""
+        made: list[tuple[dt.datetime, Submission]] = []
+        entries = [passed_entry(schedule, passed) for passed in found.passed]
+        for tick in found.run:
+            try:
+                made.append((tick, schedule.task_of(tick, now)))
+            except TemplateError as error:
+                log.error("%s: the tick of %s is skipped: %s", schedule.name, iso(tick), error)
+                entries.append(failed_entry(schedule, tick, error))
+            else:
+                entries.append(run_entry(schedule, tick, now, len(made)))
+        return made, entries
+
+    def _say(
+        self, schedule: Schedule, tick: dt.datetime, nominal: dt.datetime, task: Submitted
+    ) -> None:
+        name, when = schedule.name, iso(tick)
+        if task.kept_out:
+            log.warning("%s: the tick of %s is skipped: task %s is not done", name, when, task.id)
+        elif task.new:
+            late_s = (nominal - tick).total_seconds()
+            late = f", {late_s:.1f} s late" if late_s > LATE_S else ""
+            log.info("%s: fired for %s%s", name, when, late)
 
     def _move(
-        self, schedule: Schedule, at: dt.datetime, batch: list[Submission]
+        self,
+        schedule: Schedule,
+        at: dt.datetime,
+        batch: Sequence[Submission] = (),
+        entries: Sequence[Entry] = (),
     ) -> list[Submitted]:
         """Submit with the cursor, or learn where another scheduler has moved it."""
         place = Place(at.replace(microsecond=0), schedule.clock.text)
         text = place.text()
         try:
-            done = self.store.submit(batch, Cursor(schedule.cursor, schedule.text, text))
+            step = Cursor(schedule.cursor, schedule.text, text)
+            done = self.store.submit(batch, step, entries)
         except CursorMovedError as error:
             self._join(schedule, error.actual)
             return []

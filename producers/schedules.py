@@ -2,36 +2,77 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import hashlib
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 import settings as types
-from durable.cronspec import CronSpec
+from durable.cronspec import CronError, CronSpec
 from durable.records import Submission
+from producers.catching_up import Policy
+from producers.clockworks import Clockwork, CronClock, IntervalClock, MinuteClock
 from producers.cron import Cron
 from producers.recipe import Makers, Occasion, Recipe
-from producers.ticks import Clockwork, CronClock, MinuteClock, Place, iso
+from producers.ticks import Place, iso
 from settings.zones import zone
 
 VARIABLES = ("name", "tick", "now")
+_USUAL = Policy()
+_NO_TIME = dt.timedelta(0)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When a schedule fires: its clockwork, what of late ticks, and how much later than nominal (jitter)."""
+
+    clock: Clockwork
+    policy: Policy = _USUAL
+    delay: dt.timedelta = _NO_TIME
 
 
 class Schedule:
-    """One schedule at work: its clockwork, what a tick becomes, and where it stands."""
+    """One schedule at work: its timing, what a tick becomes, and where it stands."""
 
-    def __init__(self, name: str, clock: Clockwork, make: Callable[[Occasion], Submission]) -> None:
-        self.name, self.clock, self.make = name, clock, make
-        self.cursor = f"schedule:{name}"
+    def __init__(self, name: str, timing: Timing, make: Callable[[Occasion], Submission]) -> None:
+        self.name, self.make = name, make
+        self.clock, self.policy, self.delay = timing.clock, timing.policy, timing.delay
+        self.cursor = self.source = f"schedule:{name}"
         self.text = ""  # of the durable cursor, as last seen
         self.place: Place | None = None
         self.due = dt.datetime.min.replace(tzinfo=dt.UTC)
 
-    def stand(self, text: str, place: Place) -> None:
-        """Take over where the durable cursor stands."""
+    def stand(self, text: str, place: Place, due: dt.datetime | None = None) -> None:
+        """Take over where the durable cursor stands; `due` is the nominal time to look again."""
         self.text, self.place = text, place
-        self.due = self.clock.next(place.at)
+        self.look_at(due or self.clock.next(place.at))
+
+    def look_at(self, nominal: dt.datetime) -> None:
+        """When the next turn comes, for a tick of this nominal time."""
+        self.due = nominal + self.delay
+
+    def next(self, now: dt.datetime) -> dt.datetime:
+        """When it fires next."""
+        return self.clock.next(now - self.delay) + self.delay
+
+    def task_of(self, tick: dt.datetime, now: dt.datetime) -> Submission:
+        """The task of a tick. Raises TemplateError.
+
+        Where ticks queue up, one runs at a time: they share a lock, unless the entry has one of its own.
+        """
+        task = self.make(self.occasion(tick, now))
+        if self.policy.overlap == "queue" and not task.lock:
+            return msgspec.structs.replace(task, lock=self.source)
+        return task
+
+    def by_hand(self, now: dt.datetime, key: str) -> Submission:
+        """The task of a tick that a person makes; it runs beside any other. Raises TemplateError."""
+        return self.make(dataclasses.replace(self.occasion(now, now), key=key))
 
     def occasion(self, tick: dt.datetime, now: dt.datetime) -> Occasion:
         """What a tick tells its task."""
@@ -46,11 +87,27 @@ def from_settings(
     """The schedules of baton.yaml. Raises CronError, TemplateError and UnknownTaskError."""
     found = []
     for name, entry in entries.items():
-        spec = CronSpec(entry.cron, entry.timezone)
+        timing = timing_of(entry, environ)
         recipe = Recipe(entry, "schedule", VARIABLES, makers)
-        clock = CronClock(Cron(spec, zone(entry.timezone, environ)))
-        found.append(Schedule(name, clock, recipe.submission))
+        found.append(Schedule(name, timing, recipe.submission))
     return found
+
+
+def timing_of(entry: types.Schedule, environ: Mapping[str, str]) -> Timing:
+    """When an entry of baton.yaml fires. Raises CronError."""
+    policy = Policy(entry.catch_up, dt.timedelta(seconds=entry.catch_up_window), entry.overlap)
+    delay = spread(entry.name, entry.jitter)
+    if entry.every is not None:
+        return Timing(IntervalClock(entry.every), policy, delay)
+    spec = CronSpec(entry.cron or "", entry.timezone)
+    return Timing(CronClock(Cron(spec, zone(entry.timezone, environ))), policy, delay)
+
+
+def spread(name: str, jitter_s: float) -> dt.timedelta:
+    """The schedule's own part of its jitter: the same at every tick and start, in whole seconds."""
+    digest = hashlib.sha256(name.encode()).digest()
+    part = int.from_bytes(digest[:8], "big") / 2**64
+    return dt.timedelta(seconds=int(part * jitter_s))
 
 
 def from_huey(huey: Any, environ: Mapping[str, str], makers: Makers) -> list[Schedule]:
@@ -60,13 +117,30 @@ def from_huey(huey: Any, environ: Mapping[str, str], makers: Makers) -> list[Sch
         kind = type(task)
         name = huey._registry.task_to_string(kind)
         spec = getattr(kind, "cron_spec", None)
-        clock: Clockwork
         if isinstance(spec, CronSpec):
-            clock = CronClock(Cron(spec, zone(spec.timezone, environ)))
+            clock: Clockwork = CronClock(Cron(spec, zone(spec.timezone, environ)))
         else:
             clock = MinuteClock(task.validate_datetime, huey.utc)
-        found.append(Schedule(name, clock, _call(kind, name, makers)))
+        timing = Timing(clock, _policy_of(kind, name))
+        found.append(Schedule(name, timing, _call(kind, name, makers)))
     return found
+
+
+def _policy_of(kind: Any, name: str) -> Policy:
+    """What the decorator says, with the names and defaults of baton.yaml. Raises CronError."""
+    said: dict[str, Any] = {}
+    for field, allowed in types.SCHEDULE_POLICY.items():
+        value = getattr(kind, field, None)
+        if value is None:
+            continue
+        try:
+            said[field] = types.checked(value, allowed)
+        except ValueError as error:
+            raise CronError(name, f"{field}={value!r}: {error}") from error
+    window = said.pop("catch_up_window", None)
+    if window is not None:
+        said["window"] = dt.timedelta(seconds=window)
+    return Policy(**said)
 
 
 def _call(kind: Any, name: str, makers: Makers) -> Callable[[Occasion], Submission]:

@@ -21,7 +21,15 @@ from settings.entries import Entry, value_of
 from settings.environment import Surroundings
 from settings.redis import RedisSettings
 from settings.sections import overlay, resolve_options, unknown_key
-from settings.types import CLI_OPTIONS, ClaudeOptions, ConsumerGroup, Poller, Schedule, Watcher
+from settings.types import (
+    CLI_OPTIONS,
+    SCHEDULE_POLICY,
+    ClaudeOptions,
+    ConsumerGroup,
+    Poller,
+    Schedule,
+    Watcher,
+)
 from settings.values import (
     AtLeastOne,
     Duration,
@@ -33,10 +41,12 @@ from settings.values import (
     parse_duration,
     parse_size,
 )
+from settings.values import convert as checked
 
 __all__ = [
     "CLI_OPTIONS",
     "ROOT",
+    "SCHEDULE_POLICY",
     "ClaudeOptions",
     "ConsumerGroup",
     "Duration",
@@ -47,6 +57,7 @@ __all__ = [
     "SettingsError",
     "Size",
     "Watcher",
+    "checked",
     "credential",
     "ensure_config",
     "load",

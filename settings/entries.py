@@ -218,6 +218,12 @@ def _split(document: Document, path: KeyPath, line: str) -> list[str]:
 
 
 def _schedule(document: Document, path: KeyPath, fields: Fields) -> Fields:
+    if (fields.get("cron") is None) == (fields.get("every") is None):
+        state = "neither cron nor every" if fields.get("cron") is None else "both cron and every"
+        remedy = (
+            'Write one of them: cron: "0 9 * * 1" for times of day, every: 15m for an interval.'
+        )
+        raise document.error(path, f"{dotted(path)} has {state}", remedy)
     zone = fields.get("timezone")
     if isinstance(zone, str):
         _check_zone(document, (*path, "timezone"), zone)

@@ -31,7 +31,6 @@ _HOW = {
     "path": "path: the folder to watch",
     "every": "every: 5m",
     "command": "command: a program that prints one JSON object a line",
-    "cron": 'cron: "0 9 * * 1"',
 }
 
 _FOLDERS = ("cwd", "add_dir", "plugin_dir")

@@ -153,17 +153,29 @@ class Poller(Struct, frozen=True, kw_only=True):
 
 
 class Schedule(Struct, frozen=True, kw_only=True):
-    """One cron schedule whose ticks become tasks. Exactly one of prompt and task."""
+    """One schedule whose ticks become tasks. Exactly one of prompt and task, and one of cron and every."""
 
     name: str
-    cron: Cron
+    cron: Cron | None = None
+    every: Period | None = None
     timezone: Text | None = None
     prompt: Text | None = None
     task: Text | None = None
     catch_up: Literal["latest", "all", "none"] = "latest"
+    # Ticks that are older than this when a scheduler is back do not run any more.
+    catch_up_window: Span = Duration(86_400)
+    # A tick that comes while the task of the one before is not done.
     overlap: Literal["skip", "queue", "allow"] = "skip"
+    # Fires up to so much after its time, by an amount of its own that stays the same.
+    jitter: Pause = Duration(0)
     result: Text | None = None
     priority: Priority = 0
     queue: Queue = "default"
     lock: Text | None = None
     options: dict[str, Any] = {}
+
+
+#: What of its late and overlapping ticks: fields of a schedule that a periodic task of Huey's may have too.
+SCHEDULE_POLICY = {
+    name: Schedule.__annotations__[name] for name in ("catch_up", "catch_up_window", "overlap")
+}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 from huey import crontab
@@ -17,12 +18,14 @@ from huey import crontab
 from durable.cronspec import CronError, CronSpec
 from durable.errors import UnknownTaskError
 from durable.queue import BatonHuey
-from durable.records import Cursor, Record, State
+from durable.records import Cursor, Lease, Nothing, Record, State
 from durable.store import LeaseStore
 from producers.bell import Bell
+from producers.catching_up import Policy
 from producers.scheduler import Scheduler
-from producers.schedules import from_huey, from_settings
+from producers.schedules import from_huey, from_settings, spread
 from producers.templates import TemplateError
+from settings import Duration
 from settings import Schedule as Config
 from tests.conftest import wait_until
 from tests.makers import body, makers
@@ -62,6 +65,23 @@ class Rig:
         self.now += dt.timedelta(seconds=seconds)
         return self.scheduler.step()
 
+    def down(self, hours: float) -> None:
+        """No scheduler runs for so long."""
+        self.now += dt.timedelta(hours=hours)
+        self.restart()
+        self.scheduler.step()
+
+    def told(self, name: str, limit: int = 20) -> list[tuple[str, str, int, str]]:
+        entries = self.store.journal(f"schedule:{name}", limit)
+        return [(e.what, e.about, e.count, e.why) for e in entries]
+
+    def finish(self) -> None:
+        """Every task that waits succeeds."""
+        for number, _ in enumerate(self.tasks):
+            lease = self.store.claim("me", f"{self.now}-{number}", ("default",), 30_000)
+            assert isinstance(lease, Lease)
+            self.store.settle(lease, State.SUCCEEDED, outcome="succeeded")
+
     @property
     def tasks(self) -> list[Record]:
         return self.store.page(State.QUEUED, limit=10_000)
@@ -75,6 +95,7 @@ def config(name: str, cron: str, **fields: Any) -> Config:
     if "task" not in fields:
         fields.setdefault("prompt", "Write {{ name }} for {{ tick }}.")
     fields.setdefault("timezone", "UTC")
+    fields.setdefault("overlap", "allow")  # no consumer is there to do the tasks
     return Config(name=name, cron=cron, **fields)
 
 
@@ -163,19 +184,125 @@ def test_a_tick_fires_within_a_second_of_its_nominal_time(store: LeaseStore) -> 
 # -- downtime, edits
 
 
-def test_a_tick_missed_while_nothing_ran_is_skipped_and_said(
+def test_of_the_ticks_missed_while_nothing_ran_the_last_runs_late_and_the_others_are_merged(
     store: LeaseStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     rig = Rig(store, hourly="0 * * * *")
-    rig.now += dt.timedelta(hours=3)
-    rig.restart()
-    assert rig.tasks == []
-    assert (
-        "hourly: no scheduler ran; ticks skipped: 3 (2026-11-23T09:00Z to 2026-11-23T11:00Z)"
-        in caplog.text
-    )
+    rig.down(hours=3)
+    assert rig.ticks == ["2026-11-23T11:00Z"]
+    assert "hourly: 2 ticks merged (2026-11-23T09:00Z to 2026-11-23T10:00Z)" in caplog.text
+    assert rig.told("hourly") == [
+        ("late", "2026-11-23T11:00Z", 1, "3570 s after its time"),
+        (
+            *("merged", "2026-11-23T09:00Z", 2),
+            "into the tick of 2026-11-23T11:00Z, which came before they could run",
+        ),
+    ]
+    rig.finish()
     rig.advance(31)
     assert rig.ticks == ["2026-11-23T12:00Z"]
+
+
+def test_a_tick_that_is_older_than_the_window_is_skipped_and_said(store: LeaseStore) -> None:
+    rig = Rig(store, daily=config("daily", "0 9 * * *", catch_up_window=Duration(3600)))
+    rig.down(hours=3)
+    assert rig.tasks == []
+    [(what, about, _, why)] = rig.told("daily")
+    assert (what, about) == ("skipped", "2026-11-23T09:00Z")
+    assert why == "older than catch_up_window, which is 1h"
+
+
+def test_with_catch_up_none_only_a_tick_on_time_runs(store: LeaseStore) -> None:
+    rig = Rig(store, hourly=config("hourly", "0 * * * *", catch_up="none"))
+    rig.down(hours=3)
+    assert rig.tasks == []
+    assert rig.told("hourly") == [("skipped", "2026-11-23T09:00Z", 3, "catch_up is none")]
+
+
+def test_with_catch_up_all_every_tick_of_the_window_runs(store: LeaseStore) -> None:
+    entry = config("x", "*/5 * * * *", catch_up="all", overlap="queue")
+    rig = Rig(store, x=msgspec.structs.replace(entry, catch_up_window=Duration(2 * 86_400)))
+    rig.down(hours=72)
+    for _ in range(10):
+        rig.advance(0)
+    assert len(rig.tasks) == 2 * 288
+    assert rig.ticks[0] == "2026-11-24T09:00Z"
+    assert rig.ticks[-1] == "2026-11-26T08:55Z"
+
+
+# -- overlap, intervals, jitter
+
+
+def test_a_tick_that_comes_while_the_one_before_is_not_done_is_skipped_with_its_reason(
+    store: LeaseStore,
+) -> None:
+    rig = Rig(store, a=Config(name="a", cron="* * * * *", prompt="x", timezone="UTC"))
+    rig.advance(31)
+    rig.advance(60)
+    [first] = rig.tasks
+    assert [(what, about) for what, about, _, _ in rig.told("a")] == [
+        ("skipped", "2026-11-23T09:01Z"),
+        ("run", "2026-11-23T09:00Z"),
+    ]
+    assert store.journal("schedule:a")[0].id == first.id
+    rig.finish()
+    rig.advance(60)
+    assert rig.ticks == ["2026-11-23T09:02Z"]
+
+
+def test_ticks_that_queue_up_run_one_after_the_other(store: LeaseStore) -> None:
+    rig = Rig(store, a=config("a", "* * * * *", overlap="queue"))
+    for _ in range(3):
+        rig.advance(60)
+    assert [task.lock for task in rig.tasks] == ["schedule:a"] * 3
+    assert isinstance(store.claim("me", "1", ("default",), 30_000), Lease)
+    assert isinstance(store.claim("me", "2", ("default",), 30_000), Nothing)
+
+
+def test_ticks_that_may_overlap_run_side_by_side(store: LeaseStore) -> None:
+    rig = Rig(store, a=config("a", "* * * * *", overlap="allow"))
+    for _ in range(3):
+        rig.advance(60)
+    assert [task.lock for task in rig.tasks] == [""] * 3
+    found = [store.claim("me", str(n), ("default",), 30_000) for n in range(3)]
+    assert all(isinstance(lease, Lease) for lease in found)
+
+
+def test_an_interval_fires_at_the_same_times_after_a_restart(store: LeaseStore) -> None:
+    entry = Config(name="a", every=Duration(900), prompt="x", overlap="allow")
+    rig = Rig(store, a=entry)
+    rig.advance(31)
+    rig.advance(500)
+    rig.restart()
+    rig.advance(400)
+    assert rig.ticks == ["2026-11-23T09:00Z", "2026-11-23T09:15Z"]
+
+
+def test_a_schedule_with_jitter_fires_later_by_an_amount_of_its_own(store: LeaseStore) -> None:
+    names = ("a", "b", "c", "d")
+    entries = {n: config(n, "0 9 * * *", jitter=Duration(600)) for n in names}
+    rig = Rig(store, START, **entries)
+    fired: dict[str, float] = {}
+    for _ in range(640):
+        rig.advance(1)
+        for task in rig.tasks:
+            name = task.source.split(":")[1]
+            fired.setdefault(name, (rig.now - START).total_seconds() - 30)
+    own = {name: spread(name, 600).total_seconds() for name in names}
+    assert fired == own
+    assert len(set(own.values())) == 4
+    assert {told[0] for name in names for told in rig.told(name)} == {"run"}, "that is not late"
+    assert set(rig.ticks) == {"2026-11-23T09:00Z"}
+
+
+def test_a_restart_within_the_jitter_loses_no_tick(store: LeaseStore) -> None:
+    rig = Rig(store, a=config("a", "0 9 * * *", jitter=Duration(3600)))
+    delay = spread("a", 3600)
+    assert delay.total_seconds() > 120
+    rig.advance(60)
+    rig.restart()
+    rig.advance(delay.total_seconds())
+    assert rig.ticks == ["2026-11-23T09:00Z"]
 
 
 def test_a_restart_does_not_cost_the_tick_that_falls_into_it(store: LeaseStore) -> None:
@@ -212,13 +339,12 @@ def test_years_of_downtime_are_counted_no_further_than_needed(
     store: LeaseStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     rig = Rig(store, minutely="* * * * *")
-    rig.now += dt.timedelta(days=3650)
     begun = time.monotonic()
-    rig.restart()
+    rig.down(hours=24 * 3650 + 0.01)
     assert time.monotonic() - begun < 5
-    assert "more than 1000" in caplog.text
+    assert "1000 ticks or more merged" in caplog.text
     rig.advance(61)
-    assert len(rig.tasks) == 1
+    assert len(rig.tasks) == 2, "the last one that was missed, and the next"
 
 
 # -- clocks and sleep
@@ -230,7 +356,9 @@ def test_ticks_that_pass_while_the_machine_sleeps_are_merged_into_the_last_one(
     rig = Rig(store, minutely="* * * * *")
     rig.advance(5 * 60)
     assert rig.ticks == ["2026-11-23T09:04Z"]
-    assert "merged into the last one: 5 (2026-11-23T09:00Z to 2026-11-23T09:04Z)" in caplog.text
+    assert (
+        "4 ticks merged (2026-11-23T09:00Z to 2026-11-23T09:03Z): into the tick of" in caplog.text
+    )
 
 
 def test_a_clock_that_goes_back_doubles_nothing_and_loses_nothing(store: LeaseStore) -> None:
@@ -366,7 +494,7 @@ def test_huey_s_periodic_tasks_fire_with_cron_and_with_crontab(
     @huey.periodic_task(CronSpec("0 9 * * 1", "Europe/Berlin"))
     def briefing() -> None: ...
 
-    @huey.periodic_task(crontab(minute="*/5"))
+    @huey.periodic_task(crontab(minute="*/5"), overlap="allow")
     def sweep() -> None: ...
 
     @huey.periodic_task(lambda moment: False)
@@ -388,6 +516,30 @@ def test_huey_s_periodic_tasks_fire_with_cron_and_with_crontab(
         f"tick:{here}.sweep:2026-11-23T08:05Z",
         f"tick:{here}.sweep:2026-11-23T08:10Z",
     ]
+
+
+def test_a_periodic_task_says_what_of_its_late_and_overlapping_ticks(huey: BatonHuey) -> None:
+    @huey.periodic_task(crontab(), catch_up="all", catch_up_window="2h", overlap="queue")
+    def one() -> None: ...
+
+    @huey.periodic_task(crontab())
+    def other() -> None: ...
+
+    found = {s.name.rpartition(".")[2]: s.policy for s in from_huey(huey, {}, makers_for(huey))}
+    assert found == {"one": Policy("all", dt.timedelta(hours=2), "queue"), "other": Policy()}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("catch_up", "every"), ("overlap", "never"), ("catch_up_window", "soon")]
+)
+def test_a_periodic_task_with_a_policy_that_there_is_not_is_refused(
+    huey: BatonHuey, name: str, value: str
+) -> None:
+    @huey.periodic_task(crontab(), **{name: value})
+    def one() -> None: ...
+
+    with pytest.raises(CronError, match=f"{name}={value!r}"):
+        from_huey(huey, {}, makers_for(huey))
 
 
 def test_a_validator_of_huey_s_that_slept_for_days_fires_once_for_the_last_minute(
