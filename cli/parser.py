@@ -122,6 +122,11 @@ def _looking(verbs: Verbs) -> None:
     costs.add_argument("--days", type=_positive, default=30, help="of so many (default 30)")
     costs.add_argument("--by", choices=("source", "model", "day"), help="sum by this (default day)")
 
+    why = verbs.add("why", "cli.why:why", "explain a task, or a schedule's last ticks", json=True)
+    why.add_argument("name", metavar="NAME-or-ID", help="a schedule, a watcher, a poller or a task")
+    text = "each schedule with its next and its last tick"
+    verbs.add("schedules", "cli.schedules:schedules", text, json=True)
+
 
 def _acting(verbs: Verbs) -> None:
     back = "put a task that ended back into the queue, with all retries and a full budget"
@@ -134,6 +139,8 @@ def _acting(verbs: Verbs) -> None:
         if name == "retry":
             words = "go on in the session of its last attempt rather than afresh"
             verb.add_argument("--resume", action="store_true", help=words)
+    run = verbs.add("run", "cli.schedules:run", "fire a schedule now, by hand", json=True)
+    run.add_argument("name", metavar="NAME", help="as `schedules` shows it")
     pause = verbs.add("pause", "cli.act:pause", "start no more tasks; running ones go on")
     pause.add_argument("reason", nargs="*", help="why; `status` shows it")
     text = "open the gate again, whatever closed it or for one reason"

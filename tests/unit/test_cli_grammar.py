@@ -17,8 +17,9 @@ from settings import ClaudeOptions
 from tests.conftest import ROOT
 
 VERBS = (
-    *("up", "down", "restart", "status", "login", "add", "list", "show", "logs", "costs"),
-    *("cancel", "retry", "pause", "unpause", "demo", "shell", "check", "test"),
+    *("up", "down", "restart", "status", "login", "add", "list", "show", "logs", "costs", "why"),
+    *("schedules", "cancel", "retry", "run", "pause", "unpause"),
+    *("demo", "shell", "check", "test"),
 )
 
 

@@ -1,0 +1,115 @@
+"""The verbs of schedules: when each fires, what became of its last ticks, and firing one by hand."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from cli import queue
+from cli.errors import CliError
+from cli.fates import facts, in_short
+from cli.terminal import moment, print_json, table
+
+if TYPE_CHECKING:
+    from durable.records import Told
+    from durable.store import LeaseStore
+    from producers.schedules import Schedule
+
+
+def schedules(args: argparse.Namespace) -> int:
+    """Print every schedule with its next tick, and what became of the last."""
+    store, found = queue.store(), known()
+    now = dt.datetime.fromtimestamp(store.now_ms() / 1000, dt.UTC)
+    rows = [(schedule, _next(schedule, now), _last(store, schedule)) for schedule in found]
+    if args.json:
+        print_json([_facts(*row) for row in rows])
+    elif rows:
+        print(_table(store, rows))
+    else:
+        print(
+            "There is no schedule: baton.yaml has none under schedules:, and no task is periodic."
+        )
+    return 0
+
+
+def run(args: argparse.Namespace) -> int:
+    """Put the task of a schedule in now, whatever its time; its ticks go on as they were."""
+    from durable.records import Entry
+    from producers.ticks import iso
+
+    store, schedule = queue.store(), one(args.name)
+    now = dt.datetime.fromtimestamp(store.now_ms() / 1000, dt.UTC).replace(microsecond=0)
+    task = schedule.by_hand(now, f"run:{schedule.name}:{uuid.uuid4().hex}")
+    entry = Entry(journal=schedule.source, what="run", about=iso(now), why="by hand", place=1)
+    done = store.submit([task], None, [entry])[0]
+    if args.json:
+        print_json({"id": done.id, "new": done.new})
+    else:
+        short = done.id[: queue.SHORT]
+        print(f"{short} is in the queue. ./baton logs {short} -f shows it.")
+    return 0
+
+
+def known() -> list[Schedule]:
+    """Return the schedules of baton.yaml and the periodic tasks of Python, by name."""
+    import tasks
+    from producers.recipe import Makers
+    from producers.schedules import from_huey, from_settings
+
+    settings = tasks.config
+    makers = Makers(tasks.claude_submission, tasks.task_submission, settings.base)
+    tasks.load_user_tasks()
+    found = from_settings(settings.schedules, settings.environ, makers)
+    found += from_huey(tasks.huey, settings.environ, makers)
+    return sorted(found, key=lambda schedule: schedule.name)
+
+
+def one(name: str) -> Schedule:
+    """Return the schedule of this name, or of a Python task whose name ends so. Raises CliError."""
+    found = known()
+    exact = [schedule for schedule in found if schedule.name == name]
+    ending = [schedule for schedule in found if schedule.name.endswith(f".{name}")]
+    if len(exact or ending) != 1:
+        there_is = ", ".join(schedule.name for schedule in found) or "none"
+        raise CliError(f"There is no schedule '{name}'.", f"There is: {there_is}.")
+    return (exact or ending)[0]
+
+
+def _next(schedule: Schedule, now: dt.datetime) -> dt.datetime | None:
+    due = schedule.next(now)
+    return due if schedule.clock.is_tick(due - schedule.delay) else None
+
+
+def _last(store: LeaseStore, schedule: Schedule) -> Told | None:
+    return next(iter(store.journal(schedule.source, 1)), None)
+
+
+def _facts(schedule: Schedule, due: dt.datetime | None, last: Told | None) -> dict[str, Any]:
+    return {
+        "name": schedule.name,
+        "when": schedule.clock.text,
+        "next": due.isoformat() if due else None,
+        "last": facts(last) if last else None,
+        "catch_up": schedule.policy.catch_up,
+        "overlap": schedule.policy.overlap,
+    }
+
+
+def _table(store: LeaseStore, rows: list[tuple[Schedule, dt.datetime | None, Told | None]]) -> str:
+    ids = [last.id for _, _, last in rows if last and last.id]
+    states = {r.id: r.state.value for r in store.records(ids) if r}
+    return table(
+        ("SCHEDULE", "WHEN", "NEXT", "LAST", "WHAT BECAME OF IT"),
+        (
+            (
+                schedule.name,
+                schedule.clock.text,
+                moment(int(due.timestamp() * 1000)) if due else "-",
+                moment(last.at_ms) if last else "-",
+                in_short(last, states.get(last.id, "")) if last else "it has not fired yet",
+            )
+            for schedule, due, last in rows
+        ),
+    )

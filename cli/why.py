@@ -1,0 +1,159 @@
+"""`./baton why NAME-or-ID`: what became of a schedule's ticks, or why a task stands where it does."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from cli import fates, gate, queue
+from cli.errors import CliError
+from cli.look import waits_for
+from cli.terminal import moment, paint, print_json, printable, state
+
+if TYPE_CHECKING:
+    from durable.records import GateEntry, Record, Told
+    from durable.store import LeaseStore
+    from settings import Settings
+
+_SHOWN = 20
+
+
+def why(args: argparse.Namespace) -> int:
+    """Explain a name (a schedule, a watcher, a poller) by its journal, an id by its record."""
+    store = queue.store()
+    sources = _sources(store, args.name)
+    if sources:
+        return _of_source(store, args, sources[0])
+    record = _task(store, args.name)
+    said = reasons(record, store)
+    if args.json:
+        print_json({"id": record.id, "state": record.state.value, "why": said})
+        return 0
+    print(f"{record.id}  {state(record.state.value)}")
+    for line in said:
+        print(f"  {printable(line)}")
+    return 0
+
+
+def _sources(store: LeaseStore, name: str) -> list[str]:
+    """Return the sources of this name that are configured or have a journal."""
+    import tasks
+
+    config = tasks.config
+    named = [
+        *(f"schedule:{n}" for n in config.schedules),
+        *(f"watcher:{n}" for n in config.watchers),
+        *(f"poller:{n}" for n in config.pollers),
+    ]
+    found = [source for source in named if name in (source, source.partition(":")[2])]
+    return found or [f"schedule:{n}" for n in (name,) if store.journal(f"schedule:{n}", 1)]
+
+
+def _of_source(store: LeaseStore, args: argparse.Namespace, source: str) -> int:
+    told = store.journal(source, _SHOWN)
+    if args.json:
+        print_json({"source": source, "journal": [fates.facts(entry) for entry in told]})
+        return 0
+    print(paint(source, "bold"))
+    for line in _lines(store, source, told):
+        print(f"  {printable(line)}")
+    return 0
+
+
+def _lines(store: LeaseStore, source: str, told: list[Told]) -> list[str]:
+    if not told and source.startswith("schedule:"):
+        return ["It has not fired yet. ./baton schedules says when it does."]
+    if not told:
+        counts = store.counts_by_source().get(source, {})
+        counted = ", ".join(f"{n} {s.value}" for s, n in counts.items() if n)
+        return [f"Its tasks: {counted or 'none yet'}. ./baton list --source {source} shows them."]
+    states = {r.id: r.state.value for r in store.records([t.id for t in told if t.id]) if r}
+    return [fates.sentence(entry, states.get(entry.id, "")) for entry in told]
+
+
+def _task(store: LeaseStore, word: str) -> Record:
+    from durable.errors import NoSuchTaskError
+
+    try:
+        return queue.one(store, word)
+    except NoSuchTaskError as error:
+        remedy = "./baton schedules and ./baton list show what there is."
+        raise CliError(
+            f"No schedule, watcher or poller is called '{word}'; {error}", remedy
+        ) from error
+
+
+def reasons(record: Record, store: LeaseStore) -> list[str]:
+    """Return, in sentences, why a task stands where it does."""
+    import tasks
+
+    said = _BY_STATE[record.state.value](record)
+    if record.state.value == "queued":
+        said += _waiting(record, store, tasks.config)
+    return said
+
+
+def _queued(record: Record) -> list[str]:
+    if not record.attempt:
+        return [f"It came in {moment(record.created_ms)} from {record.source or 'nobody named'}."]
+    last = f"Attempt {record.attempt} ended: {record.outcome or 'sent back'}"
+    return [f"{last}{f' ({record.reason})' if record.reason else ''}. It runs again."]
+
+
+def _scheduled(record: Record) -> list[str]:
+    after = f" after attempt {record.attempt} ended: {record.reason or record.outcome}"
+    return [f"It waits until {moment(record.due_ms)}{after if record.attempt else ''}."]
+
+
+def _running(record: Record) -> list[str]:
+    stopping = " It is being stopped: somebody cancelled it." if record.cancel else ""
+    since = f"since {moment(record.started_ms)}"
+    return [f"Attempt {record.attempt} runs {since} in {record.owner}.{stopping}"]
+
+
+def _held(record: Record) -> list[str]:
+    return [
+        f"It waits for a person: {record.reason or record.outcome}.",
+        f"./baton retry {record.id[: queue.SHORT]} sends it on; ./baton cancel ends it.",
+    ]
+
+
+def _ended(record: Record) -> list[str]:
+    reason = f": {record.reason}" if record.reason else ""
+    tries = f" in attempt {record.attempt}" if record.attempt else ""
+    return [f"It ended {moment(record.finished_ms)}{tries} as {record.outcome}{reason}"]
+
+
+_BY_STATE = {
+    "queued": _queued,
+    "scheduled": _scheduled,
+    "running": _running,
+    "held": _held,
+    "succeeded": _ended,
+    "failed": _ended,
+    "cancelled": _ended,
+}
+
+
+def _waiting(record: Record, store: LeaseStore, settings: Settings) -> list[str]:
+    """What keeps a queued task from running now."""
+    closed = [entry for entry in store.gate() if _stops(entry, record)]
+    if closed:
+        return [gate.sentence(entry) for entry in closed]
+    if holder := waits_for(store, record):
+        return [f"It waits for {holder}."]
+    if all(record.queue not in group.queues for group in settings.consumers if group.count):
+        return [
+            f"No consumer here takes from the queue '{record.queue}': name it under consumers: in"
+            f" {settings.config.name}, or see that another machine serves it."
+        ]
+    counts = {name.value: count for name, count in store.counts().items()}
+    return [
+        f"It waits for a consumer: {counts['running']} tasks run, {counts['queued']} wait."
+        " ./baton status shows whether consumers are up."
+    ]
+
+
+def _stops(entry: GateEntry, record: Record) -> bool:
+    """Whether an entry may keep this task back. What it pays with, its record does not say."""
+    return entry.scope == "all" or record.kind == "claude"

@@ -1,0 +1,118 @@
+"""The verbs schedules, why and run, as a person types them, on a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from durable.records import Cursor, Entry, Lease, State
+from tests.integration.test_cli_verbs import baton, facts, record
+from tests.site import Site
+
+CONFIG = {
+    "consumers": 1,
+    "claude": {"command": "/no/such/claude"},
+    "tasks": ["my_tasks"],
+    "watchers": {"inbox": {"path": "Inbox", "prompt": "x"}},
+    "schedules": {
+        "briefing": {"cron": "0 9 * * 1", "timezone": "Europe/Berlin", "prompt": "{{ tick }}"},
+        "often": {"every": "15m", "prompt": "Look."},
+    },
+}
+
+
+@pytest.fixture
+def site(short_tmp: Path) -> Iterator[Site]:
+    (short_tmp / "my_tasks.py").write_text(
+        "from tasks import cron, huey\n"
+        "@huey.periodic_task(cron('0 3 * * *', timezone='UTC'))\n"
+        "def tidy():\n    pass\n"
+        "@huey.periodic_task(lambda moment: False)\n"
+        "def never():\n    pass\n"
+    )
+    made = Site(short_tmp, CONFIG)
+    made.start("redis")
+    yield made
+    made.close()
+
+
+def tick(site: Site, about: str, **more: object) -> None:
+    source = "schedule:briefing"
+    entry = Entry(journal=source, what="skipped", about=about, **more)  # type: ignore[arg-type]
+    site.store.submit([], Cursor(source, site.store.read_cursor(source), about), [entry])
+
+
+def test_every_schedule_is_listed_with_its_next_tick(site: Site) -> None:
+    listed = {row["name"]: row for row in facts(site, "schedules")}
+    assert set(listed) == {"briefing", "often", "my_tasks.tidy", "my_tasks.never"}
+    assert listed["briefing"]["when"] == "0 9 * * 1 Europe/Berlin"
+    assert listed["briefing"]["next"][11:16] in ("08:00", "07:00")
+    assert listed["often"]["next"][14:16] in ("00", "15", "30", "45")
+    assert listed["my_tasks.never"]["next"] is None
+    said = baton(site, "schedules")
+    assert "it has not fired yet" in said
+    assert "SCHEDULE" in said
+
+
+def test_a_schedule_is_fired_by_hand_and_says_so(site: Site) -> None:
+    done = facts(site, "run", "briefing")
+    assert done["new"]
+    task = record(site, done["id"])
+    assert (task.source, task.state) == ("schedule:briefing", State.QUEUED)
+    assert facts(site, "run", "briefing")["id"] != done["id"], "as often as a person wants"
+    assert "by hand" in baton(site, "why", "briefing")
+    [row] = [r for r in facts(site, "schedules") if r["name"] == "briefing"]
+    assert (row["last"]["what"], row["last"]["why"]) == ("run", "by hand")
+    assert record(site, facts(site, "run", "tidy")["id"]).name == "my_tasks.tidy"
+    assert "There is: briefing, my_tasks.never" in baton(site, "run", "nobody", status=1)
+
+
+def test_why_a_schedule_did_not_run(site: Site) -> None:
+    assert "has not fired yet" in baton(site, "why", "briefing")
+    tick(site, "2026-11-16T08:00Z", why="older than catch_up_window, which is 1d")
+    tick(site, "2026-11-17T08:00Z", until="2026-11-19T08:00Z", count=3, why="catch_up is none")
+    said = baton(site, "why", "briefing")
+    assert "2026-11-16T08:00Z skipped: older than catch_up_window, which is 1d" in said
+    assert "3 ticks, 2026-11-17T08:00Z to 2026-11-19T08:00Z skipped: catch_up is none" in said
+    [newest, oldest] = facts(site, "why", "schedule:briefing")["journal"]
+    assert (newest["count"], oldest["about"]) == (3, "2026-11-16T08:00Z")
+
+
+def test_why_a_task_stands_where_it_does(site: Site) -> None:
+    def why(task_id: str) -> str:
+        return " ".join(facts(site, "why", task_id)["why"])
+
+    task_id = facts(site, "add", "Say hello.", "--lock", "l")["id"]
+    assert "It came in" in why(task_id)
+    assert "waits for a consumer: 0 tasks run, 1 wait" in why(task_id)
+    baton(site, "pause", "holidays")
+    assert "gate closed for all tasks: pause" in why(task_id)
+    assert "holidays" in baton(site, "why", task_id[:6])
+    baton(site, "unpause")
+    elsewhere = facts(site, "add", "Elsewhere.", "--queue", "host:other")["id"]
+    assert "No consumer here takes from the queue 'host:other'" in why(elsewhere)
+    lease = site.store.claim("me", "n", ("default",), 30_000)
+    assert isinstance(lease, Lease)
+    assert "Attempt 1 runs since" in why(task_id)
+    second = facts(site, "add", "After it.", "--lock", "l")["id"]
+    assert f"It waits for task {task_id}, which holds the lock" in why(second)
+    due = site.store.now_ms() + 600_000
+    settle = site.store.settle
+    settle(lease, State.SCHEDULED, outcome="crashed", reason="exit 3", retry_ms=due)
+    assert "after attempt 1 ended: exit 3" in why(task_id)
+    baton(site, "cancel", task_id)
+    assert "as cancelled" in why(task_id)
+    third = site.store.claim("me", "m", ("default",), 30_000)
+    assert isinstance(third, Lease)
+    settle(third, State.HELD, outcome="crashed", reason="its program is not known")
+    assert "waits for a person: its program is not known" in why(second)
+    assert "./baton retry" in why(second)
+
+
+def test_why_of_a_watcher_and_of_what_there_is_not(site: Site) -> None:
+    assert "none yet" in baton(site, "why", "inbox")
+    said = baton(site, "why", "nothing", status=1)
+    assert "No schedule, watcher or poller is called 'nothing'" in said
+    assert "./baton schedules" in said
