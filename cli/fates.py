@@ -15,7 +15,9 @@ _SAID = {
     "late": "went in late",
     "merged": "merged",
     "skipped": "skipped",
-    "failed": "could not be made a task",
+    "failed": "failed",
+    "put off": "is put off",
+    "back": "works",
 }
 
 
@@ -31,7 +33,7 @@ def in_short(told: Told, state: str = "") -> str:
 def sentence(told: Told, state: str = "", *, with_time: bool = True) -> str:
     """Return one line: when that was, what it was about, what became of it, and why."""
     span = f"{told.about} to {told.until}" if told.until else told.about
-    many = f"{told.count} ticks, {span}" if told.count > 1 else span
+    many = ", ".join(filter(None, [f"{told.count} in a row" if told.count > 1 else "", span]))
     parts = [many, _SAID.get(told.what, told.what)]
     if told.what == "skipped" and told.id:
         parts.append(f"task {told.id[:SHORT]} of an earlier one was not done")
@@ -39,7 +41,7 @@ def sentence(told: Told, state: str = "", *, with_time: bool = True) -> str:
         parts.append(told.why)
     if told.id and told.what != "skipped":
         parts.append(f"task {told.id[:SHORT]}" + (f" {state}" if state else ""))
-    said = ": ".join([f"{parts[0]} {parts[1]}", ", ".join(parts[2:])]).rstrip(": ")
+    said = ": ".join([f"{parts[0]} {parts[1]}".strip(), ", ".join(parts[2:])]).rstrip(": ")
     return f"{moment(told.at_ms)}  {said}" if with_time else said
 
 

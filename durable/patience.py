@@ -32,11 +32,14 @@ class Patience:
         """Whether it is too early for another try."""
         return self.failures > 0 and now < self.until
 
-    def failed(self, now: float, problem: object) -> float:
-        """Note a failure and return the seconds until the next try, ±20 % so that many spread."""
+    def failed(self, now: float, problem: object, at_least_s: float = 0.0) -> float:
+        """Note a failure and return the seconds until the next try, ±20 % so that many spread.
+
+        `at_least_s` is how long what is away asks to be left alone.
+        """
         self.failures += 1
         doubled = self.first_s * 2.0 ** min(self.failures - 1, 30)
-        pause = min(self.cap_s, doubled * random.uniform(0.8, 1.2))
+        pause = max(at_least_s, min(self.cap_s, doubled * random.uniform(0.8, 1.2)))
         self.until = now + pause
         self.problem = str(problem)
         if now - self._logged_at >= self.every_s:

@@ -31,10 +31,16 @@ class Bookmark:
     due: float = 0.0
     place: str = ""  # what the source said that it goes on from
     seen: tuple[str, ...] = ()
+    pause: float = 0.0  # seconds from the last poll to `due`: it is never further away than this
 
     def text(self) -> str:
         """The cursor that stands for it."""
-        fields = {"polled": self.polled, "due": round(self.due, 3), "place": self.place}
+        fields = {
+            "polled": self.polled,
+            "due": round(self.due, 3),
+            "pause": self.pause,
+            "place": self.place,
+        }
         return json.dumps({**fields, "seen": self.seen}, separators=(",", ":"))
 
 
@@ -45,7 +51,8 @@ def read(text: str) -> Bookmark:
     try:
         fields = json.loads(text)
         seen = tuple(str(item) for item in fields["seen"])
-        return Bookmark(bool(fields["polled"]), float(fields["due"]), str(fields["place"]), seen)
+        due, pause = float(fields["due"]), float(fields.get("pause", 0.0))
+        return Bookmark(bool(fields["polled"]), due, str(fields["place"]), seen, pause)
     except (ValueError, KeyError, TypeError) as error:
         raise BookmarkError(f"unreadable cursor: {text[:80]!r}") from error
 
@@ -84,6 +91,7 @@ def steps(
     run: Sequence[Item],
     put_off: Sequence[Item],
     due: float,
+    pause: float = 0.0,
 ) -> list[Step]:
     """How an answer is taken in: in parts, each with the bookmark that makes it safe to stop there.
 
@@ -95,10 +103,10 @@ def steps(
     found = []
     for part in parts:
         seen += [remembered(item.id) for item in part]
-        found.append(Step(part, Bookmark(True, 0.0, bookmark.place, _merged(bookmark.seen, seen))))
-    found[-1] = replace(
-        found[-1], bookmark=replace(found[-1].bookmark, due=due, place=fetched.place)
-    )
+        known = _merged(bookmark.seen, seen)
+        found.append(Step(part, Bookmark(True, place=bookmark.place, seen=known)))
+    last = replace(found[-1].bookmark, due=due, pause=pause, place=fetched.place)
+    found[-1] = replace(found[-1], bookmark=last)
     return found
 
 

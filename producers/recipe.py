@@ -62,9 +62,7 @@ class Recipe:
         """The task that this occasion becomes. Raises TemplateError."""
         if self._prompt is None:
             return self._call(occasion)
-        prompt = self._prompt.render(occasion.values)
-        if not prompt.strip():
-            raise TemplateError(self._prompt.where, "the prompt comes out empty")
+        prompt = self.prompt(occasion)
         options = dict(self.entry.options)
         if self._result:
             options["result"] = self._result_path(self._result, occasion)
@@ -72,6 +70,15 @@ class Recipe:
         return self._makers.claude_submission(
             prompt, options=options, context=context, **self._common(occasion)
         )
+
+    def prompt(self, occasion: Occasion) -> str:
+        """What Claude is told; "" for a Python task. Raises TemplateError."""
+        if self._prompt is None:
+            return ""
+        prompt = self._prompt.render(occasion.values)
+        if not prompt.strip():
+            raise TemplateError(self._prompt.where, "the prompt comes out empty")
+        return prompt
 
     def _call(self, occasion: Occasion) -> Submission:
         name, args = self.entry.task or "", list(occasion.args)

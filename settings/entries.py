@@ -23,6 +23,7 @@ from settings.sections import (
     section,
     unknown_key,
 )
+from settings.sources import read_feed, read_http, variables
 from settings.types import ClaudeOptions, ConsumerGroup, Poller, Schedule, Watcher
 from settings.values import BadValueError, Text, Texts
 
@@ -197,17 +198,23 @@ def _refuse_shared_folders(document: Document, watchers: list[Watcher]) -> None:
 
 
 def _poller(document: Document, path: KeyPath, fields: Fields) -> Fields:
-    for key in ("http", "feed"):
-        if key in fields:
-            problem = f"{dotted((*path, key))}: this kind of source comes later"
-            remedy = "Use command: a program that prints one JSON object a line."
-            raise document.error((*path, key), problem, remedy)
+    kinds_of = [key for key in ("command", "http", "feed") if fields.get(key) is not None]
+    if len(kinds_of) != 1:
+        state = " and ".join(kinds_of) if kinds_of else "no source"
+        remedy = (
+            "Write one of them: command (a program), http (an address that answers JSON), feed."
+        )
+        raise document.error(path, f"{dotted(path)} has {state}", remedy)
+    if "http" in kinds_of:
+        return {**fields, "http": read_http(document, (*path, "http"))}
+    if "feed" in kinds_of:
+        return {**fields, "feed": read_feed(document, (*path, "feed"))}
     command = fields.get("command")
     if isinstance(command, str):
         command = _split(document, (*path, "command"), command)
     if isinstance(command, list) and command and isinstance(command[0], str):
         command = [program(command[0], document.file.parent), *command[1:]]
-    return {**fields, "command": command} if command else fields
+    return {**fields, "command": command}
 
 
 def _split(document: Document, path: KeyPath, line: str) -> list[str]:
@@ -245,5 +252,10 @@ def _check_zone(document: Document, path: KeyPath, zone: str) -> None:
 
 
 def named_variables(claude: ClaudeOptions, entries: Iterable[Entry]) -> set[str]:
-    """Every variable that an `env:` passes on to attempts."""
-    return set(claude.env).union(*(entry.options.get("env", ()) for entry in entries))
+    """Every variable that an `env:` passes on to attempts, and those that pollers send along."""
+    found = set(claude.env)
+    for entry in entries:
+        found.update(entry.options.get("env", ()))
+        if isinstance(entry, Poller):
+            found.update(variables(entry.http or entry.feed))
+    return found

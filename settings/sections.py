@@ -30,7 +30,6 @@ _SECTION = "a mapping, one key: value a line"
 _HOW = {
     "path": "path: the folder to watch",
     "every": "every: 5m",
-    "command": "command: a program that prints one JSON object a line",
 }
 
 _FOLDERS = ("cwd", "add_dir", "plugin_dir")
@@ -218,7 +217,7 @@ def _values(document: Document, path: KeyPath, own: Fields, written: Fields) -> 
         if key not in own or (value is None and not is_list(own[key])):
             continue
         # A folder or the word beside it (`done`) has been checked when it was resolved.
-        ready = key in ("path", "done", "failed")
+        ready = key in ("path", "done", "failed", "http", "feed")
         listed = [] if value is None else value
         found[key] = value if ready else field(document, (*path, key), listed, own[key])
     return found

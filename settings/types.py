@@ -25,6 +25,7 @@ from settings.values import (
     Texts,
     Tools,
     Usd,
+    Variable,
     Variables,
     Words,
 )
@@ -136,12 +137,44 @@ class Watcher(Struct, frozen=True, kw_only=True):
     options: dict[str, Any] = {}
 
 
+class Http(Struct, frozen=True, kw_only=True):
+    """An address that answers JSON. `${NAME}` in a header or in the query is a variable of .env.
+
+    `items` and `id` are JMESPath: to the list in the answer, and to the id in an item. `next` leads to the next
+    page: `link` (the Link header), or a JMESPath to its address, or to a cursor for the parameter `next_query`.
+    """
+
+    url: Text
+    method: Literal["GET", "POST"] = "GET"
+    headers: dict[str, str] = {}
+    query: dict[str, str] = {}
+    json: Json | None = None
+    bearer: Variable | None = None
+    basic: tuple[Variable, Variable] | None = None
+    items: Text = "@"
+    id: Text = "id"
+    next: Text | None = None
+    next_query: Text | None = None
+
+
+class Feed(Struct, frozen=True, kw_only=True):
+    """The address of an RSS or Atom feed. `${NAME}` in a header or in the query is a variable of .env."""
+
+    url: Text
+    headers: dict[str, str] = {}
+    query: dict[str, str] = {}
+    bearer: Variable | None = None
+    basic: tuple[Variable, Variable] | None = None
+
+
 class Poller(Struct, frozen=True, kw_only=True):
-    """One polled command whose new items become tasks. Exactly one of prompt and task."""
+    """One polled source whose new items become tasks. Exactly one of command, http and feed, of prompt and task."""
 
     name: str
     every: Period
-    command: Words
+    command: Words | None = None
+    http: Http | None = None
+    feed: Feed | None = None
     timeout: Span = Duration(60)
     prompt: Text | None = None
     task: Text | None = None

@@ -120,6 +120,13 @@ Queue = Annotated[
         description="a queue name of a-z, 0-9 and _ . : -",
     ),
 ]
+Variable = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z",
+        description="the name of a variable; its value stands in .env",
+    ),
+]
 Variables = Annotated[
     tuple[Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z")], ...],
     Meta(description="a list of variable names; their values stand in .env"),

@@ -21,10 +21,23 @@ class Fetched:
 
     items: tuple[Item, ...]
     place: str = ""
+    more: bool = False  # there is more to fetch from `place` on, at once
+    wait_s: float = 0.0  # how long the source asks to be left alone
 
 
 class SourceError(Exception):
-    """The source gave no whole answer. A failed poll is never an empty one: nothing is taken from it."""
+    """The source gave no whole answer. A failed poll is never an empty one: nothing is taken from it.
+
+    `wait_s` is how long the source asks to be left alone.
+    """
+
+    def __init__(self, problem: str, wait_s: float = 0.0) -> None:
+        super().__init__(problem)
+        self.wait_s = wait_s
+
+
+class RefusedError(SourceError):
+    """The source does not accept our credentials: a person has to see to it."""
 
 
 class Stopped(Exception):  # noqa: N818  # not an error: the process was asked to stop
@@ -35,4 +48,4 @@ class Source(Protocol):
     """One place to ask."""
 
     def fetch(self, place: str, stopped: Callable[[], bool]) -> Fetched:
-        """Ask once, from `place` on ("" at first). Raises SourceError and, when `stopped`, Stopped."""
+        """Ask once, from `place` on ("" at first). Raises SourceError (RefusedError) and, when `stopped`, Stopped."""

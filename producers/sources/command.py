@@ -188,7 +188,7 @@ def _object(line: bytes) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise ValueError("is no UTF-8") from None
     try:
-        data = json.loads(text, parse_constant=_refuse)
+        data = json.loads(text, parse_constant=refuse_constant)
     except json.JSONDecodeError as error:
         raise ValueError(f"is no JSON ({error.msg} at character {error.colno})") from None
     if not isinstance(data, dict):
@@ -196,7 +196,8 @@ def _object(line: bytes) -> dict[str, Any]:
     return data
 
 
-def _refuse(word: str) -> None:
+def refuse_constant(word: str) -> None:
+    """NaN and its like, which Python's json takes and no other reader does. Raises ValueError."""
     raise ValueError(f"holds {word}, which is no JSON")
 
 
@@ -211,4 +212,4 @@ def _excerpt(line: bytes) -> str:
     return ascii(line[:80].decode("utf-8", "replace"))
 
 
-__all__ = ["OUTPUT_LIMIT", "Command", "environment", "parse"]
+__all__ = ["OUTPUT_LIMIT", "Command", "environment", "parse", "refuse_constant"]

@@ -75,7 +75,7 @@ def test_why_a_schedule_did_not_run(site: Site) -> None:
     tick(site, "2026-11-17T08:00Z", until="2026-11-19T08:00Z", count=3, why="catch_up is none")
     said = baton(site, "why", "briefing")
     assert "2026-11-16T08:00Z skipped: older than catch_up_window, which is 1d" in said
-    assert "3 ticks, 2026-11-17T08:00Z to 2026-11-19T08:00Z skipped: catch_up is none" in said
+    assert "3 in a row, 2026-11-17T08:00Z to 2026-11-19T08:00Z skipped: catch_up is none" in said
     [newest, oldest] = facts(site, "why", "schedule:briefing")["journal"]
     assert (newest["count"], oldest["about"]) == (3, "2026-11-16T08:00Z")
 

@@ -21,7 +21,7 @@ from producers import bookmark
 from producers.bookmark import Bookmark
 from producers.poller import VARIABLES, Poller
 from producers.recipe import Recipe
-from producers.sources import Fetched, Item, SourceError
+from producers.sources import Fetched, Item, RefusedError, SourceError
 from settings import Duration
 from settings import Poller as Config
 from tests.conftest import wait_until
@@ -36,13 +36,15 @@ class FakeSource:
         self.ids: list[str] = []
         self.error: Exception | None = None
         self.place = ""
+        self.more, self.wait_s = False, 0.0
         self.asked: list[str] = []
 
     def fetch(self, place: str, stopped: Callable[[], bool]) -> Fetched:
         self.asked.append(place)
         if self.error:
             raise self.error
-        return Fetched(tuple(Item(i, {"id": i, "title": f"t{i}"}) for i in self.ids), self.place)
+        items = tuple(Item(i, {"id": i, "title": f"t{i}"}) for i in self.ids)
+        return Fetched(items, self.place, self.more, self.wait_s)
 
 
 class Rig:
@@ -168,6 +170,99 @@ def test_a_long_id_is_known_again(rig: Rig) -> None:
     rig.poll(long)
     assert len(rig.poll(long)) == 1
     assert len(rig.mark.seen[0]) <= 40
+
+
+# -- the journal
+
+
+def told(rig: Rig) -> list[tuple[str, str, int]]:
+    return [(e.what, e.about, e.count) for e in rig.store.journal("poller:issues")]
+
+
+def test_the_journal_has_a_line_for_each_item_that_became_a_task(rig: Rig) -> None:
+    rig.poll("a", "b")
+    rig.poll("a", "c")
+    assert told(rig) == [("run", "c", 1), ("run", "b", 1), ("run", "a", 1)]
+    ids = {entry.id for entry in rig.store.journal("poller:issues")}
+    assert ids == {task.id for task in rig.tasks}
+
+
+def test_the_journal_says_how_many_a_baseline_left_out(store: LeaseStore) -> None:
+    source = FakeSource()
+    rig = Rig(store, source, first="baseline")
+    rig.poll("a", "b")
+    [entry] = rig.store.journal("poller:issues")
+    assert (entry.what, entry.count, entry.why) == ("skipped", 2, "first is baseline")
+
+
+def test_a_row_of_failures_is_told_once_and_its_end(rig: Rig) -> None:
+    rig.poll("a")
+    rig.source.error = SourceError("answered 500")
+    for _ in range(4):
+        rig.poll(seconds=2000)
+    rig.source.error = None
+    rig.poll("a", "b", seconds=2000)
+    assert told(rig) == [("back", "", 1), ("run", "b", 1), ("failed", "", 1), ("run", "a", 1)]
+    back, _, failed, _ = rig.store.journal("poller:issues")
+    assert (failed.why, back.why) == ("answered 500", "it answers again, after 4 failed polls")
+
+
+def test_an_item_whose_prompt_cannot_be_made_is_told_once(store: LeaseStore) -> None:
+    rig = Rig(store, FakeSource(), prompt="{{ item.nothing }}")
+    for _ in range(3):
+        rig.poll("a")
+    assert told(rig) == [("put off", "a", 1)]
+
+
+# -- when the source says how long
+
+
+def test_a_source_that_asks_for_patience_gets_it(rig: Rig) -> None:
+    rig.poll("a")
+    rig.source.error = SourceError("answered 429", wait_s=2000.0)
+    rig.poll()
+    asked = len(rig.source.asked)
+    rig.poll(seconds=1900)
+    assert len(rig.source.asked) == asked
+    rig.source.error = None
+    rig.poll("b", seconds=200)
+    assert "b: tb" in rig.prompts
+
+
+def test_refused_credentials_are_tried_again_once_an_hour(rig: Rig) -> None:
+    rig.source.error = RefusedError("answered 401")
+    for _ in range(60):
+        rig.poll(seconds=120)
+    assert len(rig.source.asked) == 2
+    assert told(rig) == [("failed", "", 1)]
+
+
+def test_an_answer_that_holds_for_long_is_not_asked_for_again_before(rig: Rig) -> None:
+    rig.source.wait_s = 1000.0
+    rig.poll("a")
+    rig.restart()
+    assert rig.poller.step() == pytest.approx(1000.0)
+    rig.now -= 50_000  # the clock is set back
+    assert rig.poller.step() <= 1000.0
+
+
+def test_what_did_not_fit_into_one_fetch_is_fetched_at_once(rig: Rig) -> None:
+    rig.source.more, rig.source.place = True, "page 2"
+    rig.poll("a")
+    rig.source.more = False
+    assert rig.poll("b", seconds=0.1) == ["a: ta", "b: tb"]
+    assert rig.source.asked == ["", "page 2"]
+
+
+def test_a_person_polls_now_or_looks_first(rig: Rig) -> None:
+    rig.poll("a")
+    rig.source.ids = ["a", "b"]
+    assert [item.id for item in rig.poller.poll_now(dry=True)] == ["b"]
+    assert rig.prompts == ["a: ta"]
+    assert rig.poller.prompt_of(Item("b", {"title": "tb"})) == "b: tb"
+    assert [item.id for item in rig.poller.poll_now()] == ["b"]
+    assert rig.prompts == ["a: ta", "b: tb"]
+    assert rig.poller.step() == pytest.approx(300.0)
 
 
 # -- the first poll

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import settings
-from settings import ClaudeOptions, ConsumerGroup, Duration, Settings, SettingsError
+from settings import ClaudeOptions, ConsumerGroup, Duration, Feed, Settings, SettingsError
 
 EXAMPLE = settings.ROOT / "baton.example.yaml"
 INBOX = "watchers:\n  inbox:\n    path: Inbox\n    prompt: Read it.\n"
@@ -202,10 +202,49 @@ def test_the_example_is_well_and_says_the_defaults(load: Load) -> None:
         assert {name: getattr(entry, name) for name in defaults} == defaults
 
 
+def test_web_sources_are_read_with_the_variables_that_they_send(load: Load) -> None:
+    text = """
+pollers:
+  issues:
+    every: 5m
+    http:
+      url: https://api.example.com/issues
+      headers: {X-Key: "k-${KEY}", X-Version: 3}
+      query: {token: "${QUERY_TOKEN}"}
+      basic: [API_USER, API_PASSWORD]
+      items: data[?open]
+      next: meta.cursor
+      next_query: after
+    prompt: x
+  search: {every: 1h, http: {url: "http://x/", json: {q: y}, bearer: TOKEN}, prompt: x}
+  news: {every: 1h, feed: "https://example.com/feed.xml", prompt: x}
+  other: {every: 1h, feed: {url: "https://example.com/feed.xml", headers: {A: b}}, prompt: x}
+"""
+    sent = {"KEY", "QUERY_TOKEN", "API_USER", "API_PASSWORD", "TOKEN"}
+    found = load(text, environ=dict.fromkeys([*sent, "NO"], "x"))
+    issues, search = found.pollers["issues"].http, found.pollers["search"].http
+    assert issues
+    assert search
+    assert issues.headers == {"X-Key": "k-${KEY}", "X-Version": "3"}
+    assert (issues.basic, issues.id, issues.method) == (("API_USER", "API_PASSWORD"), "id", "GET")
+    assert (search.method, search.json) == ("POST", {"q": "y"})
+    assert found.pollers["news"].feed == Feed(url="https://example.com/feed.xml")
+    assert sent <= set(found.environ)
+    assert "NO" not in found.environ
+    assert not sent & set(found.claude.env), "that a poller sends them is no reason to tell Claude"
+
+
 # --- what is refused ----------------------------------------------------------------------------
 
+WEB = "pollers:\n  p:\n    every: 5m\n    http:\n      url: https://h/x\n    prompt: x\n"
 POLLER = "pollers:\n  p:\n    every: 5m\n    command: x\n    prompt: x\n"
 SCHEDULE = 'schedules:\n  s:\n    cron: "0 9 * * 1"\n    prompt: x\n'
+
+
+def http(more: str) -> str:
+    """The poller with one more line in its `http:`, which is line 6."""
+    return WEB.replace("/x\n", f"/x\n      {more}\n")
+
 
 MISTAKES = {
     "unknown key": ("redis: embedded\nwatcher:\n", 2, "unknown key watcher", "mean watchers?"),
@@ -241,7 +280,7 @@ MISTAKES = {
     "a name like a flag": ("schedules:\n  -x: {}\n", 2, '"-x"', "beginning with"),
     "no path": ("watchers:\n  a:\n    prompt: x\n", 2, "watchers.a has no path", "the folder"),
     "a path of nothing": ("watchers:\n  a:\n    path:\n    prompt: x\n", 3, "has no path", "folder"),
-    "no command": ("pollers:\n  a: {every: 5m, prompt: x}\n", 2, "has no command", "JSON object"),
+    "no command": ("pollers:\n  a: {every: 5m, prompt: x}\n", 2, "has no source", "one of them"),
     "neither": ("watchers:\n  a:\n    path: x\n", 2, "neither prompt nor task", "one of them"),
     "both": (INBOX + "    task: x\n", 2, "both prompt and task", "one of them"),
     "an empty prompt": (INBOX.replace("Read it.", '""'), 4, 'prompt reads ""', "text"),
@@ -263,8 +302,19 @@ MISTAKES = {
     ),
     "a number for done": (INBOX + "    done: 5\n", 5, "done reads 5", "a folder, delete or leave"),
     "somebody's home": (INBOX + "    cwd: ~no-such-user/x\n", 5, "~no-such-user/x", "home folder"),
-    "http": (POLLER + "    http: {url: x}\n", 6, "pollers.p.http: this kind", "Use command:"),
-    "feed": (POLLER + "    feed: x\n", 6, "pollers.p.feed", "Use command:"),
+    "two sources": (POLLER + "    http: {url: x}\n", 2, "has command and http", "one of them"),
+    "no web address": (WEB.replace("https:", "ftp:"), 5, "ftp://h/x", "begins with https://"),
+    "a password in an address": (WEB.replace("//h", "//a:b@h"), 5, "has a password", "basic: [USER"),
+    "an unknown key of http": (http("itmes: x"), 6, "pollers.p.http.itmes", "mean items?"),
+    "no address": (WEB.replace("url: https://h/x", "items: x"), 4, "http has no url", "Write url"),
+    "a secret as bearer": (http("bearer: ghp-123"), 6, "bearer reads", "stands in .env"),
+    "two credentials": (http("bearer: A\n      basic: [B, C]"), 4, "both bearer", "keep one"),
+    "one word for basic": (http("basic: A"), 6, "basic reads", "the name of a variable"),
+    "headers": (http("headers: [a]"), 6, "headers reads", "a mapping of text"),
+    "a parameter for nothing": (http("next_query: p"), 6, "without a `next`", "a JMESPath"),
+    "a number as feed": (
+        "pollers:\n  p:\n    every: 5m\n    feed: 5\n    prompt: x\n", 4, "feed reads 5", "a mapping",
+    ),
     "an open quote in a command": (POLLER.replace("x\n", "x 'y\n", 1), 4, "x 'y", "every quote"),
     "an empty command": (POLLER.replace("command: x", "command: []"), 4, "reads []", "its words"),
     "first": (POLLER + "    first: -1\n", 6, "reads -1", "baseline, all, a whole number"),
