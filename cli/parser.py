@@ -141,6 +141,9 @@ def _acting(verbs: Verbs) -> None:
             verb.add_argument("--resume", action="store_true", help=words)
     run = verbs.add("run", "cli.schedules:run", "fire a schedule now, by hand", json=True)
     run.add_argument("name", metavar="NAME", help="as `schedules` shows it")
+    poll = verbs.add("poll", "cli.poll:poll", "ask a source now, whatever the time", json=True)
+    poll.add_argument("name", metavar="NAME", help="of the poller in baton.yaml")
+    poll.add_argument("--dry-run", action="store_true", help="show what is new, and leave it so")
     pause = verbs.add("pause", "cli.act:pause", "start no more tasks; running ones go on")
     pause.add_argument("reason", nargs="*", help="why; `status` shows it")
     text = "open the gate again, whatever closed it or for one reason"

@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 
 VERBS = (
     *("up", "down", "restart", "status", "login", "add", "list", "show", "logs", "costs", "why"),
-    *("schedules", "cancel", "retry", "run", "pause", "unpause"),
+    *("schedules", "cancel", "retry", "run", "poll", "pause", "unpause"),
     *("demo", "shell", "check", "test"),
 )
 
