@@ -6,12 +6,13 @@ import contextlib
 import itertools
 import logging
 import os
+from collections import deque
 from pathlib import Path
 
 import producers.faults
 import settings
 from durable.patience import Patience
-from durable.records import Record, State
+from durable.records import Entry, Record, State
 from durable.store import LeaseStore
 from producers.claims import Claim, Ledger, shown
 from producers.putaway import put_away
@@ -37,6 +38,8 @@ class Finisher:
         self.ledger, self.store, self._fault = ledger, store, faults
         self.open: dict[str, Claim] = {}
         self._doomed: dict[str, tuple[Claim, str]] = {}  # to Failed, once the disk lets us
+        self._journal = f"watcher:{config.name}"
+        self._untold: deque[Entry] = deque()
         self.due = 0.0
         self.disk = Patience("files cannot be put away", log)
 
@@ -59,6 +62,7 @@ class Finisher:
         """Put away the files of tasks that are final. Raises RedisError."""
         if not self.waiting or now < self.due:
             return
+        self._tell()
         self.due = now + FOLLOW_S
         ids = list(itertools.islice(self.open, AT_ONCE))
         failed = self._retry_doomed()
@@ -71,6 +75,13 @@ class Finisher:
             if not finished:
                 self.open[task_id] = claim  # at the end: the others have their turn first
         self._say(now, failed)
+
+    def _tell(self) -> None:
+        """Said twice at worst, when a reply is lost; not at all when we are killed before: then the file is
+        met again at the next start."""
+        while self._untold:
+            self.store.submit([], None, [self._untold[0]])
+            self._untold.popleft()
 
     @property
     def waiting(self) -> int:
@@ -113,9 +124,18 @@ class Finisher:
             log.info("%s succeeded and stays at %s", claim.file_name, shown(claim.path))
         return True
 
-    def give_up(self, claim: Claim, reason: str) -> None:
-        """Move a file that has no task to tell its story to Failed, at the next round."""
+    def give_up(self, claim: Claim, reason: str, what: str) -> None:
+        """Move a file that has no task to tell its story to Failed, at the next round; the journal says why."""
         self._doomed[claim.id] = claim, reason
+        self._untold.append(
+            Entry(journal=self._journal, what=what, about=claim.file_name, why=reason)
+        )
+
+    def repeat(self, claim: Claim, task_id: str) -> None:
+        """The file has the content of one that came before, and is to be a task only once."""
+        reason = f"its content is that of task {task_id} (dedupe: content)"
+        log.warning("%s is no new task: %s", claim.file_name, reason)
+        self.give_up(claim, reason, "skipped")
 
     def _give_up(self, claim: Claim, reason: str) -> None:
         """Move it, with a note of the reason beside it."""

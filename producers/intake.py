@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import logging
 from collections.abc import Callable
@@ -10,14 +11,14 @@ import producers.faults
 import settings
 from durable.errors import BatonError
 from durable.patience import Patience
-from durable.records import Submission
+from durable.records import Entry, Submission
 from durable.store import LeaseStore
 from producers import inbox
 from producers.bell import Bell
 from producers.claims import Claim, Ledger, shown
 from producers.drops import occasion
 from producers.finishing import Finisher
-from producers.recipe import Recipe
+from producers.recipe import Occasion, Recipe
 from producers.remarks import Remarks
 from producers.settling import NameFilter, Sighting, settle
 from producers.templates import TemplateError
@@ -118,24 +119,37 @@ class Intake:
             hashed = claim if claim.sha256 else self.ledger.digest(claim, self._is_stopped)
             self.unsent[claim.id] = hashed
             self._fault("hashed")
-            return hashed, self.recipe.submission(occasion(hashed, self.recipe.uses))
+            return hashed, self.recipe.submission(self._occasion(hashed))
         except FileNotFoundError:
             log.warning("%s has gone from %s", claim.file_name, shown(claim.folder))
             self.ledger.forget(claim)
         except (OSError, TemplateError, BatonError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in _DISK:
                 raise
-            self.finisher.give_up(claim, str(error))
+            self.finisher.give_up(claim, str(error), "failed")
         del self.unsent[claim.id]
         return None
+
+    def _occasion(self, claim: Claim) -> Occasion:
+        told = occasion(claim, self.recipe.uses)
+        if self.config.dedupe != "content":
+            return told
+        return dataclasses.replace(told, key=f"content:{self.config.name}:{claim.sha256}")
 
     def _is_stopped(self) -> bool:
         return self.bell.stopped
 
     def _submit(self, batch: list[tuple[Claim, Submission]]) -> None:
-        self.store.submit([submission for _, submission in batch])
+        entries = [
+            Entry(journal=self.recipe.source, what="run", about=claim.file_name, place=place)
+            for place, (claim, _) in enumerate(batch, 1)
+        ]
+        done = self.store.submit([submission for _, submission in batch], None, entries)
         self._fault("submitted")
-        for claim, _ in batch:
-            self.finisher.follow(self.ledger.mark_submitted(claim))
+        for (claim, _), submitted in zip(batch, done, strict=True):
+            if submitted.id == claim.id:
+                self.finisher.follow(self.ledger.mark_submitted(claim))
+                log.info("%s is task %s", claim.file_name, claim.id)
+            else:
+                self.finisher.repeat(claim, submitted.id)
             del self.unsent[claim.id]
-            log.info("%s is task %s", claim.file_name, claim.id)

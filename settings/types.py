@@ -131,6 +131,8 @@ class Watcher(Struct, frozen=True, kw_only=True):
     recursive: bool = False
     include: Texts = ()
     ignore: Texts = IGNORED
+    # A file of the same content as an earlier one is no new task where this is `content`.
+    dedupe: Literal["none", "content"] = "none"
     priority: Priority = 0
     queue: Queue = "default"
     lock: Text | None = None

@@ -130,6 +130,70 @@ def test_a_dropped_file_becomes_a_task_once_it_is_quiet_and_then_moves_to_done(r
     assert rig.claimed == []
 
 
+def told(rig: Rig) -> list[tuple[str, str]]:
+    return [(entry.what, entry.about) for entry in rig.store.journal("watcher:inbox")]
+
+
+def test_the_journal_says_what_became_of_each_file(rig: Rig) -> None:
+    rig.drop("a.txt")
+    rig.drop("b.txt")
+    rig.settle()
+    assert sorted(told(rig)) == [("run", "a.txt"), ("run", "b.txt")]
+    ids = {entry.id for entry in rig.store.journal("watcher:inbox")}
+    assert ids == {task.id for task in rig.store.page(State.QUEUED)}
+
+
+def test_a_file_that_cannot_become_a_task_stands_in_the_journal_with_its_reason(
+    tmp_path: Path, store: LeaseStore
+) -> None:
+    rig = Rig(tmp_path, store, prompt="{{ text }}")
+    rig.step()
+    rig.drop("a.bin", b"\xff\xfe")
+    rig.settle()
+    rig.step(1.5)
+    [entry] = store.journal("watcher:inbox")
+    assert (entry.what, entry.about) == ("failed", "a.bin")
+    assert "no UTF-8 text" in entry.why
+
+
+def test_the_same_content_twice_is_two_tasks_unless_repeats_are_not_wanted(
+    tmp_path: Path, store: LeaseStore
+) -> None:
+    rig = Rig(tmp_path, store, dedupe="content")
+    rig.step()
+    rig.drop("a.txt", b"same")
+    rig.drop("b.txt", b"same")
+    rig.drop("c.txt", b"other")
+    assert len(rig.settle()) == 2
+    rig.end()
+    rig.end()
+    rig.drop("d.txt", b"same")
+    assert rig.settle() == []
+    rig.step(1.5)
+    assert sorted(p.name for p in rig.done.iterdir()) == ["a.txt", "c.txt"]
+    assert rig.failed.joinpath("b.txt").read_bytes() == b"same"
+    assert "its content is that of task" in rig.failed.joinpath("d.txt.why.txt").read_text()
+    assert sorted(told(rig))[-2:] == [("skipped", "b.txt"), ("skipped", "d.txt")]
+    assert rig.claimed == []
+
+
+def test_a_crash_after_the_submit_of_a_file_with_dedupe_makes_it_no_repeat_of_itself(
+    tmp_path: Path, store: LeaseStore
+) -> None:
+    rig = Rig(tmp_path, store, dedupe="content")
+    rig.step()
+    rig.drop("a.txt")
+    rig.faults = die_at("submitted")
+    with pytest.raises(Killed):
+        rig.settle()
+    rig.faults = lambda point: None
+    rig.restart()
+    rig.step()
+    rig.end()
+    assert rig.done.joinpath("a.txt").exists()
+    assert told(rig) == [("run", "a.txt")]
+
+
 @pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
 def test_the_file_of_a_task_that_did_not_succeed_moves_to_failed(rig: Rig, state: State) -> None:
     rig.drop("a.txt")
