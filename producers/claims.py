@@ -26,6 +26,7 @@ from producers.inbox import CLAIMED
 from producers.naming import writable
 from producers.putaway import give_back, sync_folder
 from producers.settling import Fingerprint, fingerprint
+from producers.syncing import sync_folders
 
 log = logging.getLogger(__name__)
 
@@ -91,9 +92,12 @@ class Ledger:
 
     def _open(self, claim: Claim) -> None:
         _check_readable(os.path.join(self.root, claim.name))
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(self.folder, mode=0o700)
-        os.mkdir(claim.folder, mode=0o700)
+        try:
+            os.mkdir(claim.folder, mode=0o700)
+        except FileNotFoundError:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(self.folder, mode=0o700)
+            os.mkdir(claim.folder, mode=0o700)
         if not claim.plain:
             self._write_note(claim)
 
@@ -109,10 +113,8 @@ class Ledger:
 
     def make_durable(self, claims: list[Claim]) -> None:
         """Bring the renames to the disk: a submit that outlives them would run the file twice."""
-        for claim in claims:
-            sync_folder(claim.folder)
-        for folder in {self.folder, self.root, *(self._parent(claim) for claim in claims)}:
-            sync_folder(folder)
+        parents = {self.folder, self.root, *(self._parent(claim) for claim in claims)}
+        sync_folders([*(claim.folder for claim in claims), *parents])
 
     def _parent(self, claim: Claim) -> bytes:
         return os.path.dirname(os.path.join(self.root, claim.name))
