@@ -196,6 +196,14 @@ class Cursor(msgspec.Struct, frozen=True):
     next: str
 
 
+class Step(msgspec.Struct, frozen=True):
+    """What goes in at once, or not at all: tasks, a producer's cursor, and what its journal says."""
+
+    batch: Sequence[Submission] = ()
+    cursor: Cursor | None = None
+    entries: Sequence[Entry] = ()
+
+
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """An owner's right to run one attempt, proven by `token`."""
 

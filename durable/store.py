@@ -22,6 +22,7 @@ from durable.records import (
     Looks,
     Nothing,
     State,
+    Step,
     Submission,
     Submitted,
 )
@@ -46,18 +47,19 @@ class LeaseStore(Views):
 
         Raises CursorMovedError, and submits nothing, when the cursor is not where it was expected.
         """
-        args: list[object] = [cursor.name, cursor.expected, cursor.next] if cursor else ["", "", ""]
-        args.append(len(batch))
-        for task in batch:
-            args.extend(wire.submission_args(task))
-        args.append(len(entries))
-        for entry in entries:
-            args.extend(wire.entry_args(entry))
-        answer = self._run("submit", *args)
-        if cursor and answer[0] == b"moved":
-            actual = answer[1].decode("utf-8", "surrogateescape")
-            raise CursorMovedError(cursor.name, cursor.expected, actual)
-        return wire.submitted(answer)
+        step = Step(batch, cursor, entries)
+        answer = wire.stepped(step, self._run("submit", *wire.step_args(step)))
+        if isinstance(answer, CursorMovedError):
+            raise answer
+        return answer
+
+    def submit_all(self, steps: Sequence[Step]) -> list[list[Submitted] | CursorMovedError]:
+        """Several submits in one trip and with one fsync, each of them by itself: the answer of each."""
+        if not steps:
+            return []
+        calls = [("submit", wire.step_args(step)) for step in steps]
+        answers = self._run_together(*calls)
+        return [wire.stepped(*pair) for pair in zip(steps, answers, strict=True)]
 
     def open_chords(self, chords: Sequence[Chord], batch: Sequence[Submission]) -> list[Submitted]:
         """Put chords in with the tasks that they begin with: all of it or nothing."""

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from durable.records import Budget, Chord, Claim, Entry, Lease, Nothing, Submission, Submitted
+from durable.errors import CursorMovedError
+from durable.records import Budget, Chord, Claim, Entry, Lease, Nothing, Step, Submission, Submitted
 
 #: A task that took its owner with it this often (killed, not heard of) is held.
 STARTS_CAP = 20
@@ -64,6 +65,27 @@ def submitted(answer: list[Any]) -> list[Submitted]:
     """What submit.lua and chord.lua answered."""
     pairs = ((answer[i].decode(), answer[i + 1]) for i in range(1, len(answer), 2))
     return [Submitted(task_id, new == 1, kept_out=new == 2) for task_id, new in pairs]
+
+
+def step_args(step: Step) -> list[object]:
+    """What submit.lua takes."""
+    cursor = step.cursor
+    args: list[object] = [cursor.name, cursor.expected, cursor.next] if cursor else ["", "", ""]
+    args.append(len(step.batch))
+    for task in step.batch:
+        args.extend(submission_args(task))
+    args.append(len(step.entries))
+    for entry in step.entries:
+        args.extend(entry_args(entry))
+    return args
+
+
+def stepped(step: Step, answer: list[Any]) -> list[Submitted] | CursorMovedError:
+    """What submit.lua answered."""
+    if step.cursor and answer[0] == b"moved":
+        actual = answer[1].decode("utf-8", "surrogateescape")
+        return CursorMovedError(step.cursor.name, step.cursor.expected, actual)
+    return submitted(answer)
 
 
 def entry_args(entry: Entry) -> Iterable[object]:

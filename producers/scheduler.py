@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 
@@ -21,7 +21,7 @@ import settings as types
 from durable.cronspec import CronError
 from durable.errors import BatonError, CursorMovedError
 from durable.patience import Patience
-from durable.records import Cursor, Entry, Submission, Submitted
+from durable.records import Cursor, Entry, Step, Submission, Submitted
 from durable.store import LeaseStore
 from producers.bell import Bell, cancel_last_moment, stop_on_signals
 from producers.catching_up import Decision, decide
@@ -39,6 +39,20 @@ LATE_S = 1.0  # a tick is said to be late after this
 #: Clocks of two hosts may differ by this much. A place further ahead comes from a wrong clock and
 #: is not believed: firing a tick again is a no-op by its key, never firing it would be a loss.
 SKEW = dt.timedelta(seconds=60)
+
+
+#: Schedules that fire in one trip to the server: one script must not hold it up for long.
+AT_ONCE = 50
+
+
+class Turn(NamedTuple):
+    """What a schedule's turn comes to: the step to submit, the ticks that run in it, and where it leads."""
+
+    schedule: Schedule
+    place: Place
+    text: str
+    ticks: list[dt.datetime]
+    step: Step
 
 
 class Scheduler:
@@ -77,9 +91,7 @@ class Scheduler:
         now = self._now()
         self._notice_set_back(now)
         try:
-            for schedule in self.schedules:
-                if not self.bell.stopped:
-                    self._turn(schedule, now)
+            self._turn(now)
         except redis.RedisError as error:
             return self.redis.failed(self.clock(), error)
         self.redis.worked()
@@ -90,11 +102,14 @@ class Scheduler:
     def _now(self) -> dt.datetime:
         return dt.datetime.fromtimestamp(self.wall(), dt.UTC)
 
-    def _turn(self, schedule: Schedule, now: dt.datetime) -> None:
-        if schedule.place is None:
-            self._begin(schedule, now)
-        elif now >= schedule.due:
-            self._fire(schedule, now)
+    def _turn(self, now: dt.datetime) -> None:
+        for schedule in self.schedules:
+            if schedule.place is None and not self.bell.stopped:
+                self._begin(schedule, now)
+        due = [one for one in self.schedules if one.place is not None and now >= one.due]
+        for first in range(0, len(due), AT_ONCE):
+            if not self.bell.stopped:
+                self._fire(due[first : first + AT_ONCE], now)
 
     def _notice_set_back(self, now: dt.datetime) -> None:
         """A clock that was set back comes past its ticks again; those that have fired are no-ops."""
@@ -115,7 +130,7 @@ class Scheduler:
         schedule.text = text
         place = self._known_place(schedule, text)
         if place is None:
-            self._move(schedule, now - schedule.delay)
+            self._settle_at(schedule, now - schedule.delay)
             return
         if place.at > now + SKEW:
             log.warning("%s: last seen at %s, which is yet to come", schedule.name, iso(place.at))
@@ -138,22 +153,37 @@ class Scheduler:
 
     # -- ticks
 
-    def _fire(self, schedule: Schedule, now: dt.datetime) -> None:
+    def _fire(self, due: Sequence[Schedule], now: dt.datetime) -> None:
+        """The ticks of several schedules in one trip: a thousand of one minute are a second of trips."""
+        turns = [turn for schedule in due if (turn := self._planned(schedule, now))]
+        if not turns:
+            return
+        answers = self.store.submit_all([turn.step for turn in turns])
+        for turn, answer in zip(turns, answers, strict=True):
+            if isinstance(answer, CursorMovedError):
+                self._join(turn.schedule, answer.actual)
+                continue
+            self._fault("submitted")
+            turn.schedule.stand(turn.text, turn.place)
+            for tick, task in zip(turn.ticks, answer, strict=True):
+                self._say(turn.schedule, tick, now - turn.schedule.delay, task)
+
+    def _planned(self, schedule: Schedule, now: dt.datetime) -> Turn | None:
+        """What is to be done for a schedule; None for a time to look again, without a tick."""
         assert schedule.place is not None
         nominal = now - schedule.delay
         found = decide(schedule.clock, schedule.place.at, nominal, schedule.policy)
-        if found.up_to is None:  # a time to look again, without a tick
+        if found.up_to is None:
             schedule.look_at(found.due)
-            return
+            return None
         for passed in found.passed:
             log.warning("%s: %s", schedule.name, passed)
         self._fault("due")
         made, entries = self._made(schedule, found, now)
-        done = self._move(schedule, found.up_to, [task for _, task in made], entries)
-        for (tick, _), task in zip(
-            made, done, strict=False
-        ):  # none are done where another was faster
-            self._say(schedule, tick, nominal, task)
+        place = Place(found.up_to.replace(microsecond=0), schedule.clock.text)
+        cursor = Cursor(schedule.cursor, schedule.text, place.text())
+        step = Step([task for _, task in made], cursor, entries)
+        return Turn(schedule, place, cursor.next, [tick for tick, _ in made], step)
 
     def _made(
         self, schedule: Schedule, found: Decision, now: dt.datetime
@@ -182,25 +212,17 @@ class Scheduler:
             late = f", {late_s:.1f} s late" if late_s > LATE_S else ""
             log.info("%s: fired for %s%s", name, when, late)
 
-    def _move(
-        self,
-        schedule: Schedule,
-        at: dt.datetime,
-        batch: Sequence[Submission] = (),
-        entries: Sequence[Entry] = (),
-    ) -> list[Submitted]:
-        """Submit with the cursor, or learn where another scheduler has moved it."""
+    def _settle_at(self, schedule: Schedule, at: dt.datetime) -> None:
+        """Owe nothing from before, or learn where another scheduler stands."""
         place = Place(at.replace(microsecond=0), schedule.clock.text)
         text = place.text()
         try:
-            step = Cursor(schedule.cursor, schedule.text, text)
-            done = self.store.submit(batch, step, entries)
+            self.store.submit([], Cursor(schedule.cursor, schedule.text, text))
         except CursorMovedError as error:
             self._join(schedule, error.actual)
-            return []
+            return
         self._fault("submitted")
         schedule.stand(text, place)
-        return done
 
     def _join(self, schedule: Schedule, text: str) -> None:
         """Go on from where another scheduler has come to, if that is further."""

@@ -396,7 +396,7 @@ def test_a_tick_that_redis_was_away_for_fires_when_it_is_back(
     def away(*_: object) -> None:
         raise redis.ConnectionError("refused")
 
-    monkeypatch.setattr(store, "submit", away)
+    monkeypatch.setattr(store, "submit_all", away)
     waits = [rig.advance(6) for _ in range(30)]
     assert all(wait <= 5.0 for wait in waits)
     monkeypatch.undo()

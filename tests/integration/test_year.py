@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 import redis
 from cronsim import CronSim
 
-from durable.records import Cursor, Entry, Submission, Submitted
+from durable.errors import CursorMovedError
+from durable.records import Step, Submitted
 from durable.store import LeaseStore
 from producers.scheduler import Scheduler
 from producers.schedules import from_settings
@@ -54,22 +55,22 @@ class Told(LeaseStore):
         self.twice: list[str] = []
         self._in: set[str] = set()
 
-    def submit(
-        self,
-        batch: Sequence[Submission],
-        cursor: Cursor | None = None,
-        entries: Sequence[Entry] = (),
-    ) -> list[Submitted]:
-        done = super().submit(batch, cursor, entries)
-        for task, submitted in zip(batch, done, strict=True):
+    def submit_all(self, steps: Sequence[Step]) -> list[list[Submitted] | CursorMovedError]:
+        answers = super().submit_all(steps)
+        for step, answer in zip(steps, answers, strict=True):
+            if not isinstance(answer, CursorMovedError):
+                self._note(step, answer)
+        return answers
+
+    def _note(self, step: Step, done: list[Submitted]) -> None:
+        for task, submitted in zip(step.batch, done, strict=True):
             if submitted.new and task.key in self._in:
                 self.twice.append(task.key)
             self._in.add(task.key)
-        for entry in entries:
+        for entry in step.entries:
             if entry.place == 0 or done[entry.place - 1].new:
                 row = entry.what, entry.about, entry.until or entry.about
                 self.fates.setdefault(entry.journal, []).append(row)
-        return done
 
 
 class Year:

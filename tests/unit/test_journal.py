@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from durable.errors import CursorMovedError
-from durable.records import Cursor, Entry, State
+from durable.records import Cursor, Entry, State, Step, Submitted
 from durable.store import LeaseStore
 from tests.unit.leasing import claim, state, sub
 
@@ -113,3 +113,20 @@ def test_pruned_tasks_count_no_more_for_who_is_live(store: LeaseStore) -> None:
     assert store.record("t1") is None
     assert tick(store, 2)[1]
     assert state(store, "t2") is State.QUEUED
+
+
+def test_of_several_submits_in_one_trip_each_stands_for_itself(store: LeaseStore) -> None:
+    store.submit([], Cursor("b", "", "elsewhere"))
+    steps = [
+        Step([sub(name)], Cursor(name, "", "1"), [Entry(journal=name, what="run", place=1)])
+        for name in "abc"
+    ]
+    for new in (True, False):  # and again, after a lost reply
+        first, moved, last = store.submit_all(steps)
+        assert first == [Submitted("a", new)]
+        assert isinstance(moved, CursorMovedError)
+        assert moved.actual == "elsewhere"
+        assert last == [Submitted("c", new)]
+    assert [len(store.journal(name)) for name in "abc"] == [1, 0, 1]
+    assert store.record("b") is None
+    assert store.submit_all([]) == []
