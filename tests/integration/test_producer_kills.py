@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -66,7 +66,9 @@ def site(short_tmp: Path) -> Iterator[Site]:
     made.close()
 
 
-def test_producers_that_are_killed_sixty_times_lose_nothing_and_double_nothing(site: Site) -> None:
+def test_producers_that_are_killed_sixty_times_lose_nothing_and_double_nothing(
+    site: Site, tell: Callable[[str], None]
+) -> None:
     seed = random.randrange(1 << 32)
     chance, stream = random.Random(seed), Stream(site.folder)
     killed: Counter[str] = Counter()
@@ -99,7 +101,7 @@ def test_producers_that_are_killed_sixty_times_lose_nothing_and_double_nothing(s
     owed = int((ticks[-1] - ticks[0]).total_seconds()) + 1
     lost = len(wanted - set(said)) + owed - len(ticks)
     doubled = sum(count - 1 for count in said.values())
-    print(
+    tell(
         f"{sum(killed.values())} kills of three producers, {stream.files} files, {stream.items} items, "
         f"{len(ticks)} ticks: lost {lost}, doubled {doubled} (seed {seed})"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -169,7 +169,7 @@ def found_fates(
 
 
 def test_every_tick_of_a_year_becomes_what_the_calendar_and_the_policy_say(
-    client: redis.Redis,
+    client: redis.Redis, tell: Callable[[str], None]
 ) -> None:
     chance = random.Random(2027)
     entries, away, store = configs(), gaps(chance), Told(client)
@@ -187,7 +187,7 @@ def test_every_tick_of_a_year_becomes_what_the_calendar_and_the_policy_say(
         total += len(ticks)
         wrong = [(iso(t), wanted[t], found.get(t)) for t in ticks if wanted[t] != found.get(t)]
         assert not wrong, f"{entry.cron} in {entry.timezone}: {wrong[:5]}"
-    print(f"{total} ticks of 20 schedules, {len(away)} gaps: each as it should be")
+    tell(f"{total} ticks of 20 schedules, {len(away)} gaps: each as it should be")
 
 
 def test_a_clock_that_is_set_now_and_then_neither_loses_nor_doubles_a_tick(
