@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,10 +25,13 @@ def block(found: Attempt, spent: str) -> Iterator[str]:
 
 def by_hand_lines(found: Attempt) -> Iterator[str]:
     """Return how to run an attempt again without Baton, and how to look around in its session."""
-    if line := run_again(found):
+    line = run_again(found)
+    if line and not Path(found.cwd).is_dir():
+        yield f"\n{paint(f'It cannot be run again by hand as it was: {printable(found.cwd)} is gone.', 'dim')}"
+    elif line:
         words = f"attempt {found.number} again by hand, in a session of its own"
         yield f"\n{paint(words, 'dim')}\n{printable(line)}"
-        if found.session:
+        if found.session and found.ended_s:  # two may not go on in one session at a time
             line = by_hand.go_on(found.command, found.session)
             yield f"\n{paint('its session, to look around and go on', 'dim')}\n{printable(line)}"
 
@@ -55,7 +59,7 @@ def _facts(found: Attempt, spent: str) -> Iterator[tuple[str, str]]:
     yield "billed to", payer(found.billed) if found.command else ""
     yield "claude", found.version and f"{found.version}, configuration {found.configuration or '?'}"
     yield "session", found.session + (" (resumed)" if found.resumes else "")
-    yield "cwd", found.cwd
+    yield "cwd", found.cwd + ("" if not found.cwd or Path(found.cwd).is_dir() else " (gone)")
     yield "folder", str(found.folder)
 
 
