@@ -75,6 +75,8 @@ def _running(verbs: Verbs) -> None:
     restart = verbs.add("restart", "cli.up:restart", "restart all apps, or those named", json=True)
     restart.add_argument("names", nargs="*", metavar="APP", help="as `status` shows them")
     verbs.add("status", "cli.status:status", "what runs, what waits, what is missing", json=True)
+    text = "look at everything that people trip over, with remedies"
+    verbs.add("doctor", "cli.doctor:doctor", text, json=True)
     verbs.add("login", "cli.session:login", "log Claude in, then let waiting tasks go on")
 
 

@@ -17,7 +17,20 @@ from settings import ClaudeOptions
 from tests.conftest import ROOT
 
 VERBS = (
-    *("up", "down", "restart", "status", "login", "add", "list", "show", "logs", "costs", "why"),
+    *(
+        "up",
+        "down",
+        "restart",
+        "status",
+        "doctor",
+        "login",
+        "add",
+        "list",
+        "show",
+        "logs",
+        "costs",
+        "why",
+    ),
     *("schedules", "cancel", "retry", "run", "poll", "pause", "unpause"),
     *("demo", "shell", "check", "test"),
 )
