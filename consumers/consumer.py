@@ -347,6 +347,8 @@ def _begin(settings: Settings, store: LeaseStore, adoption: Adoption) -> None:
     """See that the data are ours, then take over what a former copy of this consumer held."""
     dataset.bind(store, settings.var, hide_password(settings.redis.url))
     store.forget_older_libraries()
+    for reason in spending.Budgets(settings).reopen_gate(store):
+        log.info("the gate is open again: there is room in the day's %s", reason)
     adoption.take_own()
 
 

@@ -50,9 +50,27 @@ class Budgets:
             setting = "budget_tokens_per_day"
         why = (
             f"{spent} ({self.zone}), and what is left is less than {least}; it opens at midnight there. "
-            f"Raise {setting} in baton.yaml and run ./baton up, then ./baton unpause {reason}"
+            f"Raise {setting} in baton.yaml and run ./baton up"
         )
         closing.close(store, "claude", reason, by="consumer", why=why, until_ms=until_ms)
+
+    def reopen_gate(self, store: LeaseStore) -> list[str]:
+        """Open what was closed for a budget that has been raised meanwhile; the reasons. Raises redis.RedisError."""
+        closed = {entry.reason for entry in store.gate() if entry.scope == "claude"}
+        raised = sorted(closed & {"budget", "token budget"} - self._spent(store))
+        for reason in raised:
+            store.open_gate(reason)
+        return raised
+
+    def _spent(self, store: LeaseStore) -> set[str]:
+        """The budgets of which less is left than a task reserves."""
+        today, limits = store.today(), self._limits
+        usd = today.usd + today.reserved_usd + (limits.each_usd or 0)
+        spent = {"budget"} if limits.daily_usd is not None and usd > limits.daily_usd else set()
+        tokens = today.tokens + today.reserved_tokens
+        if limits.daily_tokens is not None and tokens >= limits.daily_tokens:
+            spent.add("token budget")
+        return spent
 
 
 def offset_ms(zone: dt.tzinfo, at: float) -> int:

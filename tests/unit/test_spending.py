@@ -77,7 +77,7 @@ def test_a_spent_day_closes_the_gate_until_the_user_s_midnight(
     [entry] = store.gate()
     assert (entry.scope, entry.reason) == ("claude", reason)
     assert words in entry.why
-    assert f"./baton unpause {reason}" in entry.why
+    assert entry.why.endswith("in baton.yaml and run ./baton up")
     assert entry.until_ms is not None
     local = dt.datetime.fromtimestamp(entry.until_ms / 1000, ZoneInfo("Asia/Tokyo"))
     assert local.time() == dt.time()
@@ -165,3 +165,31 @@ def test_a_model_without_a_price_is_booked_at_what_it_was_allowed(tmp_path: Path
     stream = folder / "stream.jsonl"
     stream.write_text(stream.read_text().replace("claude-opus-4-8", "claude-opus-99"))
     assert [row.usd for row in booking.costs_of(folder)] == [1.5]
+
+
+# -- a budget that was raised
+
+
+@pytest.mark.parametrize(
+    ("limits", "opened"),
+    [
+        ({"budget_usd_per_day": 20.0}, ["budget"]),
+        ({"budget_usd_per_day": None}, ["budget"]),
+        ({"budget_usd_per_day": 6.0}, []),  # 5 are spent, and a task may cost 2
+        ({"budget_usd_per_day": 1.0}, []),
+    ],
+)
+def test_a_consumer_that_starts_opens_the_gate_of_a_budget_that_was_raised(
+    store: LeaseStore, tmp_path: Path, limits: dict[str, float | None], opened: list[str]
+) -> None:
+    store.submit([sub("a", kind="claude")])
+    before = spending.Budgets(settings_in(tmp_path, budget_usd_per_day=5.0))
+    lease = claim(store, budget=before.now())
+    cost = [Cost(model="m", usd=5.0)]
+    store.settle(lease, State.SUCCEEDED, outcome="succeeded", costs=cost)
+    before.close_gate(store, "budget")
+    store.close_gate("all", "pause", by="t", why="", until_ms=None)
+    raised = spending.Budgets(settings_in(tmp_path, **limits))
+    assert raised.reopen_gate(store) == opened
+    left = {"pause"} if opened else {"budget", "pause"}
+    assert {entry.reason for entry in store.gate()} == left
