@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _ORDER = ("running", "held", "queued", "scheduled")
 _ENDED = ("succeeded", "failed", "cancelled")
 _PAGE = 200
+_ABOUT = 50  # characters of a prompt in front of what else is to be said
 _SHOWN = (
     *("name", "kind", "source", "key", "queue", "lock", "priority", "attempt", "counted"),
     *("outcome", "reason", "session"),
@@ -107,8 +108,13 @@ def rows(records: list[Record], now_ms: int) -> str:
 
 
 def _what(record: Record) -> str:
-    """Why a task is where it is; of one that runs, what it is about: its reason is that of the attempt before."""
-    return (record.reason if record.state.value != "running" else "") or subject(record)
+    """What a task is about, or why it is where it is: for one that runs, its reason is that of the attempt before."""
+    about = subject(record)
+    if record.state.value == "running" or not record.reason:
+        return about
+    if record.state.value == "succeeded":
+        return f"{about if len(about) <= _ABOUT else about[: _ABOUT - 1] + '…'} ({record.reason})"
+    return record.reason
 
 
 def subject(record: Record) -> str:
