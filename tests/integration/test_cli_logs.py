@@ -218,7 +218,9 @@ def test_a_run_on_another_machine_is_said_to_be_there(
 def test_show_tells_each_attempt_and_how_to_run_it_again(site: Site) -> None:
     task_id = facts(site, "add", "x")["id"]
     folder = attempt(site, task_id, 1, say("first"))
-    (folder / "command.json").write_text(json.dumps(COMMAND))
+    where = site.folder / "some where"
+    where.mkdir()
+    (folder / "command.json").write_text(json.dumps(COMMAND | {"cwd": str(where)}))
     end(folder, signal=9, exit_code=None, leftovers=2, max_rss_kb=300_000, cpu_s=0.5)
     attempt(site, task_id, 2)
     [first, second] = facts(site, "show", task_id)["attempts"]
@@ -229,7 +231,7 @@ def test_show_tells_each_attempt_and_how_to_run_it_again(site: Site) -> None:
     for words in (
         "attempt 1  crashed", "2.5s", "307 MB of memory, 0.5 s of CPU", "left running: 2",
         "the API key in ANTHROPIC_API_KEY", "9.8.7, configuration 0123456789abcdef",
-        "cd '/some where'", 'SECRET_TOKEN="${SECRET_TOKEN:?}"', "'--model=it'\"'\"'s'",
+        f"cd '{where}'", 'SECRET_TOKEN="${SECRET_TOKEN:?}"', "'--model=it'\"'\"'s'",
         "claude --resume s1",
     ):  # fmt: skip
         assert words in said
