@@ -146,19 +146,16 @@ def _claude(settings: Settings) -> Iterator[Finding]:
         yield Finding("bad", "claude", "Claude Code is not found; its tasks wait", found.remedy)
         return
     named, *stray = billing.sentences(known)
-    yield Finding(
-        "bad" if known["billed"] == "none" else "ok", "claude", named, _login(known["billed"])
-    )
     yield from (Finding("look", "claude", words) for words in stray)
-    yield from _asked(str(found.path), settings)
+    if known["billed"] == "none":
+        yield Finding("bad", "claude", named, "./baton login")
+    else:
+        yield Finding("ok", "claude", named)
+        yield from _asked(str(found.path), settings)
     if settings.claude.permission_mode == "bypassPermissions":
         words = "permission_mode is bypassPermissions: Claude may do anything that you may"
         remedy = "list what it needs in allowed_tools, with permission_mode: dontAsk"
         yield Finding("look", "claude", words, remedy)
-
-
-def _login(billed: str) -> str:
-    return "./baton login" if billed == "none" else ""
 
 
 def _asked(path: str, settings: Settings) -> Iterator[Finding]:

@@ -55,16 +55,23 @@ def test_an_instance_that_only_needs_to_be_started_is_well_but_for_that(site: Si
 
 def test_what_keeps_tasks_from_running_is_bad_and_has_its_remedy(site: Site) -> None:
     program(site.folder, '{"loggedIn": false}')
-    (site.folder / "home" / ".claude" / ".credentials.json").unlink()
     site.store.close_gate("all", "pause", by="somebody", why="holidays", until_ms=None)
     site.store.client.config_set("maxmemory-policy", "allkeys-lru")
     said = baton_fails(site)
-    assert "bad   claude" in said
+    assert "ok    claude" in said, "a login lies there, and claude does not take it"
     assert "bad   login      claude has no credential" in said
     assert "→ ./baton login" in said
     assert "look  gate       gate closed for all tasks: pause" in said
     assert "bad   Redis      it may throw tasks away" in said
-    assert "wrong," in said
+    assert "2 wrong, 2 to look at." in said
+
+
+def test_a_claude_that_nobody_pays_for_is_said_once(site: Site) -> None:
+    (site.folder / "home" / ".claude" / ".credentials.json").unlink()
+    said = baton_fails(site)
+    assert "bad   claude" in said
+    assert "billed to nobody" in said
+    assert "1 wrong, 1 to look at." in said
 
 
 def test_a_redis_and_a_claude_that_are_not_there_are_said(site: Site) -> None:
