@@ -71,7 +71,7 @@ class LeaseWorker(Worker):
         self._nonces = (f"{own}-{number}" for number in itertools.count())
         self._nonce = next(self._nonces)
         self.redis = heartbeat.redis
-        self._asked_at = boot_clock()
+        self._asked_at, self._claimed_at = boot_clock(), time.monotonic()
 
     def loop(self, now: Any = None) -> None:
         """One claim, and the attempt that it leads to; none while `down` is at work."""
@@ -125,6 +125,7 @@ class LeaseWorker(Worker):
 
     def _claim(self, *, woken: bool = False) -> Claim:
         self._asked_at = boot_clock()  # a lease holds from before its claim was sent
+        self._claimed_at = time.monotonic()
         return Claim(
             owner=self.owner,
             nonce=self._nonce,
@@ -136,7 +137,7 @@ class LeaseWorker(Worker):
 
     def _found(self, claim: Claim) -> Lease | Nothing | None:
         """What a claim was answered; after a lease, the next claim is another one."""
-        self.redis.worked()
+        self.redis.worked(self._claimed_at)
         if isinstance(claim.found, Lease):
             self._nonce = next(self._nonces)
         return claim.found

@@ -77,11 +77,12 @@ class Heartbeat(threading.Thread):
         """
         soon = 0
         while not self._stop_asked.is_set():
+            asked_at = time.monotonic()
             try:
                 poked = self.store.wait_for_poke(self.owner, SOON_S if soon else BEAT_S)
                 soon = SOON_BEATS if poked else max(0, soon - 1)
                 self.beat()
-                self.redis.worked()
+                self.redis.worked(asked_at)
             except redis.RedisError as error:
                 self.redis.failed(time.monotonic(), error)
                 self._stop_asked.wait(1.0)

@@ -26,7 +26,7 @@ class Patience:
         self.failures = 0
         self.until = 0.0
         self.problem = ""
-        self._logged_at = float("-inf")
+        self._failed_at = self._logged_at = float("-inf")
 
     def waiting(self, now: float) -> bool:
         """Whether it is too early for another try."""
@@ -38,6 +38,7 @@ class Patience:
         `at_least_s` is how long what is away asks to be left alone.
         """
         self.failures += 1
+        self._failed_at = now
         doubled = self.first_s * 2.0 ** min(self.failures - 1, 30)
         pause = max(at_least_s, min(self.cap_s, doubled * random.uniform(0.8, 1.2)))
         self.until = now + pause
@@ -47,8 +48,14 @@ class Patience:
             self.log.warning("%s: %s; trying again, nothing is lost", self.what, problem)
         return pause
 
-    def worked(self) -> None:
-        """Note that it is there; says so when it was away."""
+    def worked(self, asked_at: float = float("inf")) -> None:
+        """Note that it is there; says so when it was away.
+
+        An answer to what was asked (`asked_at`, by the same clock) before the last failure says nothing: another
+        thread may have learned meanwhile that it is gone.
+        """
+        if asked_at < self._failed_at:
+            return
         if self.failures:
             self.log.info("%s: back after %d failed tries", self.what, self.failures)
         self.failures, self.until, self.problem = 0, 0.0, ""
