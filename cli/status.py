@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cli import billing, costs, gate, look, queue, upkeep
+from cli import billing, costs, gate, look, problems, queue, upkeep
 from cli.apps import planned
 from cli.errors import CliError
 from cli.missing import Notice, notices
@@ -16,6 +16,7 @@ from cli.terminal import ago, paint, print_json, printable, state, table, usd
 
 if TYPE_CHECKING:
     from durable.costs import Today
+    from durable.problems import Problem
     from durable.records import GateEntry, Record, State
     from settings import Settings
 
@@ -27,6 +28,7 @@ class Queue(NamedTuple):
     """What Redis says."""
 
     gate: list[GateEntry]
+    problems: list[Problem]
     counts: dict[State, int]
     sources: dict[str, dict[State, int]]
     running: list[Record]
@@ -74,6 +76,7 @@ def _queue() -> Queue:
     store = queue.store()
     return Queue(
         gate=store.gate(),
+        problems=problems.standing(store),
         counts=store.counts(),
         sources=store.counts_by_source(),
         running=look.chosen(store, "running", None, _RUNNING),
@@ -95,6 +98,7 @@ def _facts(
         "var": str(settings.var),
         "apps": apps,
         "gate": None if tasks is None else [gate.facts(entry) for entry in tasks.gate],
+        "problems": None if tasks is None else _problems(tasks),
         "counts": None if tasks is None else {k.value: n for k, n in tasks.counts.items()},
         "sources": None if tasks is None else _sources(tasks),
         "today": None if tasks is None else costs.today_facts(settings, tasks.today),
@@ -115,6 +119,8 @@ def _print(
     print(f"{paint(settings.instance, 'bold')}  {settings.config}")
     for entry in tasks.gate if tasks else []:
         print(gate.sentence(entry))
+    for line in _problem_lines(tasks) if tasks else []:
+        print(line)
     for notice in missing:
         print(f"{paint(notice.problem, 'yellow')}\n    → {notice.remedy}")
     for text in settings.warnings:
@@ -129,6 +135,14 @@ def _print(
         _print_tasks(tasks)
         if tasks.today.usd or tasks.today.tokens or tasks.today.reserved_usd:
             print(f"\n{costs.today_line(settings, tasks.today)}")
+
+
+def _problem_lines(tasks: Queue) -> list[str]:
+    return [problems.sentence(problem, tasks.now_ms) for problem in tasks.problems]
+
+
+def _problems(tasks: Queue) -> list[dict[str, Any]]:
+    return [problems.facts(problem, tasks.now_ms) for problem in tasks.problems]
 
 
 def _print_tasks(tasks: Queue) -> None:

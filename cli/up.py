@@ -9,7 +9,7 @@ import sys
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from cli import draining, upkeep
+from cli import draining, problems, upkeep
 from cli.apps import STOP_ORDER, App, planned, stage_of
 from cli.converge import Steps, steps
 from cli.errors import CliError
@@ -72,6 +72,7 @@ def _bring_up(settings: Settings, as_json: bool, forced: Collection[str]) -> int
         draining.ask(settings, todo.drain)
         failures = _converge(pm2, settings, plan, todo, one_by_one=bool(forced))
         todo = _drained(pm2, settings, todo)
+        problems.forget_gone(settings)
         processes = [p for p in pm2.processes() if upkeep.place(settings).owns(p)]
     print_up(settings, plan, processes, todo, failures, as_json=as_json)
     return 1 if failures else 0

@@ -47,6 +47,11 @@ def host_id() -> str:
     return f"{machine[:12]}-{namespace}"
 
 
+def host_name() -> str:
+    """This machine as people call it: what `hostname` says, without its domain."""
+    return platform.node().partition(".")[0] or "localhost"
+
+
 def owner(var: Path, name: str) -> str:
     """The owner that leases are given to: the same again when the process of this name is restarted."""
     return f"{instance_id(var)[:12]}:{host_id()}:{name}"

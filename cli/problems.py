@@ -1,0 +1,50 @@
+"""The standing problems of producers and apps in words: one line each, for `status`."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from cli.terminal import ago, moment, paint, printable
+
+if TYPE_CHECKING:
+    from durable.problems import Problem
+    from durable.store import LeaseStore
+    from settings import Settings
+
+
+def standing(store: LeaseStore) -> list[Problem]:
+    """Return all that stand, the oldest first. Raises redis.RedisError."""
+    from durable.problems import Problems
+
+    return Problems(store.client, store.prefix).standing()
+
+
+def sentence(problem: Problem, now_ms: int) -> str:
+    """Return what stands in whose way, where, and since when."""
+    about = f"{paint(problem.subject, 'red')} on {problem.host}: {printable(problem.text)}"
+    line = f"{about} (since {moment(problem.since_ms)})"
+    if problem.is_stale(now_ms):
+        quiet = ago(problem.seen_ms, now_ms)
+        line += f"; not heard of for {quiet}: its process may be down"
+    return line
+
+
+def facts(problem: Problem, now_ms: int) -> dict[str, Any]:
+    """Return a problem for `--json`."""
+    fields = {name: getattr(problem, name) for name in problem.__struct_fields__}
+    return fields | {"stale": problem.is_stale(now_ms)}
+
+
+def forget_gone(settings: Settings) -> None:
+    """Remove what this host told of watchers and pollers that baton.yaml names no more."""
+    from redis import RedisError
+
+    from durable.connect import connect
+    from durable.problems import Problems
+
+    subjects = {f"watcher:{name}" for name in settings.watchers}
+    subjects |= {f"poller:{name}" for name in settings.pollers}
+    with contextlib.suppress(RedisError):  # `up` has said already that it does not answer
+        client = connect(settings.redis.url, retries=0)
+        Problems(client, f"{{{settings.instance}}}:").keep(("watcher", "poller"), subjects)
