@@ -15,7 +15,8 @@ _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _NUMBER = r"(?:\d+(?:\.\d+)?)"
 _UNITED = re.compile("".join(rf"(?:({_NUMBER}){unit})?" for unit in _UNITS), re.ASCII)
 _BARE = re.compile(_NUMBER, re.ASCII)
-_DURATION_WORDS = "a duration such as 250ms, 90s, 5m, 1h30m or 2d, or a number of seconds"
+#: What every field that holds a length of time accepts.
+DURATION_WORDS = "a duration such as 250ms, 90s, 5m, 1h30m or 2d, or a number of seconds"
 _SIZES = {"": 1, "B": 1} | {
     unit: base**power
     for base, units in ((1000, ("KB", "MB", "GB", "TB")), (1024, ("KIB", "MIB", "GIB", "TIB")))
@@ -50,7 +51,7 @@ def parse_duration(text: str | int | float) -> Duration:
     """
     seconds = _seconds(text)
     if seconds is None or not 0 <= seconds <= _LONGEST_S:
-        raise ValueError(f"{text!r} is not {_DURATION_WORDS}, at most 3650d")
+        raise ValueError(f"{text!r} is not {DURATION_WORDS}, at most 3650d")
     return Duration(seconds)
 
 
@@ -97,12 +98,12 @@ Texts = Annotated[tuple[Text, ...], Meta(description="a list of text, or one tex
 Tools = Annotated[tuple[str, ...], Meta(description='a list of tools, or "" for none')]
 Words = Annotated[tuple[Text, ...], Meta(min_length=1, description="a command line, or its words")]
 Command = Annotated[tuple[Text, ...], Meta(description="a command line, or its words")]
-Pause = Annotated[Duration, Meta(description=_DURATION_WORDS)]
+Pause = Annotated[Duration, Meta(description=DURATION_WORDS)]
 Span = Annotated[
-    Duration, Meta(extra={"minimum_s": 0.001}, description=f"{_DURATION_WORDS}, above 0")
+    Duration, Meta(extra={"minimum_s": 0.001}, description=f"{DURATION_WORDS}, above 0")
 ]
 Period = Annotated[
-    Duration, Meta(extra={"minimum_s": 1.0}, description=f"{_DURATION_WORDS}, 1s or more")
+    Duration, Meta(extra={"minimum_s": 1.0}, description=f"{DURATION_WORDS}, 1s or more")
 ]
 Room = Annotated[Size, Meta(description=_SIZE_WORDS)]
 Usd = Annotated[float, Meta(gt=0, description="an amount in USD above 0")]
