@@ -56,8 +56,8 @@ CLAUDE = {
     "bare": "Claude Code without hooks, plugins, memory and the like.",
     "safe_mode": "Claude Code without the customisations of the machine.",
     "disable_slash_commands": "Without slash commands and skills.",
-    "exclude_dynamic_system_prompt_sections": "Leaves what differs from machine to machine out of the system prompt, for a better use "
-    "of the cache.",
+    "exclude_dynamic_system_prompt_sections": "Leaves out of the system prompt what differs from "
+    "machine to machine, for a better use of the cache.",
     "cwd": "The folder that Claude works in.",
     "env": "Names of variables that an attempt sees; their values stand in `.env`. Only what is "
     "named here is passed on.",
