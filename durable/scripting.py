@@ -18,7 +18,7 @@ import redis
 from durable.line import Line
 
 #: In this order in front of the transitions: each uses those before it.
-_LIBRARY = ("keys", "locks", "gate", "record", "costs", "chords", "journal")
+_LIBRARY = ("keys", "locks", "gate", "record", "costs", "chords", "journal", "news")
 _NAME = "baton_"
 #: How often the library is loaded for one call, should somebody flush functions meanwhile.
 _LOADS = 3

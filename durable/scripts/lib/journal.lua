@@ -9,6 +9,7 @@ function q.tell(name, says, id, what)
   entry.at_ms, entry.id, entry.what = q.now_ms(), id, what or entry.what
   call('LPUSH', P .. 'journal:' .. name, cjson.encode(entry))
   call('LTRIM', P .. 'journal:' .. name, 0, q.TOLD - 1)
+  q.note_tick(name, entry)
 end
 
 -- A task of a source that waits, runs or is to be tried again; nil when there is none. One that is held is in nobody's way.

@@ -71,6 +71,7 @@ function q.to_held(t, reason)
   q.tally(t, 'held', 1)
   call('ZADD', P .. 'held', q.now_ms(), t.id)
   q.note('held', t.id, reason)
+  q.note_trouble(t, 'held', '', reason)
 end
 
 -- `value` is what a chord gets of this member, '' for nothing (it never ran).
@@ -84,6 +85,7 @@ function q.finish(t, state, outcome, reason, value)
   call('ZADD', P .. 'finished:' .. state, now, t.id)
   call('PUBLISH', P .. 'done:' .. t.id, state)
   q.note(state, t.id, outcome)
+  if state == 'failed' then q.note_trouble(t, state, outcome, reason) end
   q.step_chord(t, value or '')
 end
 
@@ -109,10 +111,14 @@ function q.leave(t)
     if t.lock ~= '' then q.leave_line(t) end
   elseif t.state == 'scheduled' or t.state == 'held' then
     call('ZREM', P .. t.state, t.id)
-    if t.state == 'held' then q.tally(t, 'held', -1) end
+    if t.state == 'held' then
+      q.tally(t, 'held', -1)
+      q.note_relief(t, 'held')
+    end
   else
     call('ZREM', P .. 'finished:' .. t.state, t.id)
     q.tally(t, t.state, -1)
+    if t.state == 'failed' then q.note_relief(t, 'failed') end
   end
 end
 

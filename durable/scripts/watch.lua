@@ -1,0 +1,18 @@
+-- watch: who looks after the alerts of all hosts. ARGV: owner, for how long (ms; 0 gives it up), 1 when news are to be
+-- noted from now on, else 0. Answers the token of the watch while it is this owner's, '' while it is another's.
+function q.watch(ARGV)
+  local key = P .. 'alerts'
+  local r = call('HMGET', key, 'owner', 'until', 'on')
+  if r[1] ~= ARGV[1] and tonumber(r[2] or 0) > q.now_ms() then return '' end
+  if r[1] ~= ARGV[1] then
+    call('HSET', key, 'owner', ARGV[1])
+    call('HINCRBY', key, 'token', 1)
+  end
+  call('HSET', key, 'until', string.format('%.0f', q.now_ms() + tonumber(ARGV[2])))
+  if r[3] ~= ARGV[3] then
+    call('HSET', key, 'on', ARGV[3])
+    call('HDEL', key, 'unnoted')
+    call('DEL', P .. 'alerts:news') -- what nobody was to be told of
+  end
+  return call('HGET', key, 'token')
+end
