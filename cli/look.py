@@ -181,7 +181,11 @@ def _away(record: Record, folders: list[Path]) -> str:
 
 
 def waits_for(store: LeaseStore, record: Record) -> str:
-    """Return the task that runs under the lock which a queued one waits for; "" when none does."""
+    """Return what a queued task waits for that is not simply its turn: a newer Baton, the holder of its lock."""
+    from durable import versions
+
+    if record.state.value == "queued" and record.version > versions.MESSAGE:
+        return f"another consumer: it was {versions.refusal(record.version)}"
     if record.state.value != "queued" or not record.lock:
         return ""
     holder = store.lock_holder(record.lock)

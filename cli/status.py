@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cli import billing, costs, gate, look, problems, queue, upkeep
@@ -17,7 +17,7 @@ from cli.terminal import ago, paint, print_json, printable, state, table, usd
 if TYPE_CHECKING:
     from durable.costs import Today
     from durable.problems import Problem
-    from durable.records import GateEntry, Record, State
+    from durable.records import GateEntry, Newer, Record, State
     from settings import Settings
 
 _RECENT = 5
@@ -35,6 +35,7 @@ class Queue(NamedTuple):
     recent: list[Record]
     today: Today
     now_ms: int
+    newer: Newer
 
 
 def status(args: argparse.Namespace) -> int:
@@ -45,7 +46,7 @@ def status(args: argparse.Namespace) -> int:
     apps, pm2_away = _try(lambda: _apps(settings))
     tasks, redis_away = _try(_queue)
     away = [Notice(*pair) for pair in (pm2_away, redis_away) if pair]
-    missing = [*away, *notices(settings)]
+    missing = [*away, *(_too_new(tasks) if tasks else ()), *notices(settings)]
     if args.json:
         print_json(_facts(settings, apps, tasks, missing))
     else:
@@ -83,7 +84,14 @@ def _queue() -> Queue:
         recent=look.ended(store, _RECENT),
         today=store.today(),
         now_ms=store.now_ms(),
+        newer=store.from_newer(),
     )
+
+
+def _too_new(tasks: Queue) -> Iterator[Notice]:
+    if tasks.newer.tasks:
+        words = f"{tasks.newer.tasks} tasks were made by a newer Baton and wait for its consumers"
+        yield Notice(words, "upgrade this machine")
 
 
 def _facts(

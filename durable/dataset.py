@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import uuid
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import NamedTuple
 
 from durable.errors import ServerError
 from durable.store import LeaseStore
+from durable.versions import FORMAT
 
-#: Raised when what is stored can no longer be read by older code.
-FORMAT = 1
+log = logging.getLogger(__name__)
 
 
 class Known(NamedTuple):
@@ -23,7 +24,7 @@ class Known(NamedTuple):
 
 
 def bind(store: LeaseStore, var: Path, shown_url: str) -> None:
-    """Name new data, or see that they are the ones that this state folder belongs to.
+    """Name new data, or see that they are the ones that this state folder belongs to; older ones become newer.
 
     Raises ServerError with the remedy when they are not, and redis.RedisError when the server is away.
     """
@@ -42,6 +43,8 @@ def bind(store: LeaseStore, var: Path, shown_url: str) -> None:
             f"the data at {shown_url} are an older copy: this folder has seen lease {known.token}, they know "
             f"{token} only, so tasks may run again; if that is meant, remove {file}"
         )
+    if made_by < FORMAT and store.migrate() < FORMAT:
+        log.info("the data at %s were of format %d and are of %d now", shown_url, made_by, FORMAT)
     _write(file, Known(found, token))
 
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from durable.versions import MESSAGE
+
 
 class State(StrEnum):
     """Where a task stands; the one list of states."""
@@ -69,6 +71,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     session: str = ""
     cancel: bool = False
     lock: str = ""  # the tasks that name it run one at a time
+    version: int = 1  # of the message and of this record; see versions.MESSAGE
     run: str = ""  # JSON of the consumer: host, boot, pid and folder of the live attempt
     body: bytes = b""
 
@@ -87,7 +90,7 @@ _TEXT = (
     "lock",
 )
 _WHOLE = (
-    *("priority", "attempt", "counted", "token"),
+    *("priority", "attempt", "counted", "token", "version"),
     *("created_ms", "due_ms", "started_ms", "finished_ms"),
     *("input_tokens", "output_tokens", "cache_write_tokens", "cache_read_tokens"),
 )
@@ -125,6 +128,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     lock: str = ""  # of the tasks with this word, one runs at a time
     credential: str = ""  # of a Claude task, where it is not the usual one
     budget_usd: float | None = None  # what a Claude task may cost; None: what consumers say
+    version: int = MESSAGE
 
 
 class Submitted(msgspec.Struct, frozen=True):
@@ -288,6 +292,13 @@ class GateEntry(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     probe: str = ""  # the id of the task that tries whether it is over
     tries: int = 0  # how many have tried in vain
+
+
+class Newer(NamedTuple):
+    """How many tasks wait for a newer Baton than this one, and the highest version among their messages."""
+
+    tasks: int
+    version: int
 
 
 class Closing(NamedTuple):

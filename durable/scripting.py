@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import redis
 
+from durable import versions
 from durable.line import Line
 
 #: In this order in front of the transitions: each uses those before it.
@@ -36,11 +37,12 @@ class Library(NamedTuple):
 
 
 @cache
-def library() -> Library:
-    """All transitions, each a function that takes the prefix as its key, and `together`."""
+def library(message: int = versions.MESSAGE, format_: int = versions.FORMAT) -> Library:
+    """All transitions of a version, each a function that takes the prefix as its key, and `together`."""
     folder = resources.files("durable") / "scripts"
     names = sorted(f.name[:-4] for f in folder.iterdir() if f.name.endswith(".lua"))
     parts = [(folder / "lib" / f"{name}.lua").read_text() for name in _LIBRARY]
+    parts.insert(1, f"q.MESSAGE, q.FORMAT = {message}, {format_}\n")
     parts += [f"do\n{(folder / f'{name}.lua').read_text()}end\n" for name in names]
     text = "".join([*parts, _TOGETHER])
     name = _NAME + hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -50,8 +52,7 @@ def library() -> Library:
 
 _REGISTER = """\
 redis.register_function('{name}_{function}', function(keys, args)
-  q.begin(keys[1])
-  return q.{function}(args)
+  return q.begin(keys[1], '{function}') or q.{function}(args)
 end)
 """
 _TOGETHER = """\
@@ -77,9 +78,10 @@ class Scripts:
         self.client = client
         self.prefix = prefix
         self._line = Line(client)
+        self._library = library()
 
     def _run(self, transition: str, *args: object) -> Any:
-        words = ("FCALL", library().function(transition), 1, self.prefix, *args)
+        words = ("FCALL", self._library.function(transition), 1, self.prefix, *args)
         for _ in range(_LOADS):
             try:
                 return self._line.ask(*words)
@@ -99,7 +101,7 @@ class Scripts:
 
     def _load(self) -> None:
         try:
-            self._line.ask("FUNCTION", "LOAD", library().text)
+            self._line.ask("FUNCTION", "LOAD", self._library.text)
         except redis.ResponseError as error:
             if "already exists" not in str(error):  # somebody was faster
                 raise
@@ -108,7 +110,7 @@ class Scripts:
         """Remove what other versions of Baton have loaded; one that still runs loads its own again."""
         found: Any = self.client.function_list(library=_NAME + "*")
         names = [_library_name(entry) for entry in found]
-        older = [name for name in names if name != library().name]
+        older = [name for name in names if name != self._library.name]
         for name in older:
             self.client.function_delete(name)
         return older

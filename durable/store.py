@@ -231,6 +231,10 @@ class LeaseStore(Views):
         found, made_by, token = self._run("dataset", new_id, format_)
         return found.decode(), int(made_by), int(token)
 
+    def migrate(self) -> int:
+        """Make data of an older format data of this one; the format found."""
+        return int(self._run("migrate"))
+
     def prune(self, keep_ms: int, keys_kept_ms: int, limit: int = 100) -> list[str]:
         """Remove finished records and identities that are old; the ids of the records removed."""
         args = (keep_ms, keys_kept_ms, limit, KEEP_DAYS)

@@ -10,8 +10,9 @@ import msgspec
 
 from durable.costs import DayCost, Today, Unpriced, day_costs, unpriced
 from durable.errors import NoSuchTaskError
-from durable.records import FINAL, GateEntry, Record, State, Told, from_hash
+from durable.records import FINAL, GateEntry, Newer, Record, State, Told, from_hash
 from durable.scripting import Scripts
+from durable.versions import MESSAGE
 
 
 class Views(Scripts):
@@ -95,6 +96,17 @@ class Views(Scripts):
         return sorted(
             (queue, kind) for queue, _, kind in (f.decode().rpartition("|") for f in found)
         )
+
+    def from_newer(self) -> Newer:
+        """The tasks that stand ready for a newer Baton than this one, which leaves them alone."""
+        lanes = [(f"ready:{queue}:{kind}", kind.partition("@")[2]) for queue, kind in self._lanes()]
+        newer = [(key, int(version)) for key, version in lanes if int(version or 1) > MESSAGE]
+        pipe = self.client.pipeline(transaction=False)
+        for key, _ in newer:
+            pipe.zcard(self._key(key))
+        sizes: list[int] = pipe.execute() if newer else []
+        waiting = [version for (_, version), n in zip(newer, sizes, strict=True) if n]
+        return Newer(sum(sizes), max(waiting, default=0))
 
     def queues(self) -> list[str]:
         """Names of all queues that ever held a task."""

@@ -16,6 +16,7 @@ function q.adopt(ARGV)
 
   if t.state ~= 'running' or not call('ZSCORE', P .. 'leases', id) then return { 'stale' } end
   if more[7] == nonce .. ' ' .. old and more[1] == owner then return answer(t.token) end
+  if t.version > q.MESSAGE then return { 'stale' } end -- for a newer Baton
   if t.token ~= old or home(more[1]) ~= home(owner) then return { 'stale' } end
   local token = call('HINCRBY', P .. 'counters', 'token', 1)
   call('HSET', t.key, 'owner', owner, 'token', token, 'adopted', nonce .. ' ' .. old)

@@ -67,8 +67,8 @@ local function lanes_of(args, closed)
   local wanted, found = {}, {}
   for n = 10, #args do wanted[args[n]] = true end
   for _, lane in ipairs(q.lanes()) do
-    local queue, kind = q.parts_of(lane)
-    if wanted[queue] then
+    local queue, kind, version = q.parts_of(lane)
+    if wanted[queue] and version <= q.MESSAGE then
       found[#found + 1] = { key = q.ready_key(lane), queue = queue, gate = gate_of(closed, kind) }
     end
   end

@@ -25,6 +25,8 @@ function q.settle(ARGV)
   if ARGV[8] ~= '' then
     call('HSETNX', t.key, 'first_body', call('HGET', t.key, 'body') or '') -- for requeue: it has all retries
     q.set(t, 'body', ARGV[8])
+    t.version = q.MESSAGE -- of this body, which is the caller's
+    q.set(t, 'version', t.version)
   end
   if ARGV[10] ~= '' then q.set(t, 'session', ARGV[10]) end
   for n = 0, tonumber(ARGV[11]) - 1 do q.insert(ARGV, 12 + n * q.FIELDS) end

@@ -5,7 +5,7 @@ from typing import Any
 import fakeredis
 import pytest
 
-from durable import dataset
+from durable import dataset, versions
 from durable.errors import ServerError
 from durable.records import Lease, Submission
 from durable.store import LeaseStore
@@ -66,6 +66,22 @@ def test_an_older_copy_is_refused(store: LeaseStore, tmp_path: Path) -> None:
 
 
 def test_a_newer_format_is_refused(store: LeaseStore, tmp_path: Path) -> None:
-    store.client.hset("{test}:dataset", mapping={"id": "x", "format": dataset.FORMAT + 1})
+    store.client.hset("{test}:dataset", mapping={"id": "x", "format": versions.FORMAT + 1})
     with pytest.raises(ServerError, match="newer Baton"):
         dataset.bind(store, tmp_path, URL)
+
+
+def test_an_older_format_becomes_this_one_when_the_data_are_ours(
+    store: LeaseStore, tmp_path: Path
+) -> None:
+    store.client.hset("{test}:dataset", mapping={"id": "x", "format": 1})
+    dataset.bind(store, tmp_path, URL)
+    assert store.dataset("", 0)[1] == versions.FORMAT
+
+
+def test_data_of_another_folder_keep_their_format(store: LeaseStore, tmp_path: Path) -> None:
+    dataset.bind(other_server(), tmp_path, URL)
+    store.client.hset("{test}:dataset", mapping={"id": "theirs", "format": 1})
+    with pytest.raises(ServerError, match="belong to another"):
+        dataset.bind(store, tmp_path, URL)
+    assert store.dataset("", 0)[1] == 1

@@ -6,10 +6,16 @@ local P -- the prefix of all keys, one slot: {instance}:
 local call -- redis.call, which is not there yet while the library is loaded
 local clock
 
--- At the beginning of each call.
-function q.begin(prefix)
+-- At the beginning of each call. Answers an error, and nothing is done, when the data are of a later format: a program
+-- that was started before a newer one came must stop as one that starts now. `dataset` says so in its own words.
+function q.begin(prefix, name)
   P, call, clock = prefix, redis.call, nil
   q.is_first = false -- whether a settle in the same step was the first of its token: then the rest is new as well
+  local format = tonumber(call('HGET', P .. 'dataset', 'format') or nil)
+  if format and format > q.FORMAT and name ~= 'dataset' then
+    return redis.error_reply('NEWERDATA written by a newer Baton (format ' .. format .. ', this one knows ' .. q.FORMAT
+      .. '): upgrade this machine')
+  end
 end
 
 function q.now_ms()
@@ -27,12 +33,13 @@ function q.wake(queue) call('ZADD', P .. 'wake:' .. queue, 0, 'look') end
 function q.note(event, id, detail) call('XADD', P .. 'events', '*', 'event', event, 'id', id, 'detail', detail or '') end
 
 -- A lane is what a consumer may take from as a whole: one queue, and one kind of task (python, claude, or claude:NAME for
--- those with a credential of their own). It is written queue|kind.
-function q.lane_of(t) return t.queue .. '|' .. t.kind end
-function q.parts_of(lane) return string.match(lane, '^(.*)|([^|]*)$') end
-function q.ready_key(lane)
-  local queue, kind = q.parts_of(lane)
-  return P .. 'ready:' .. queue .. ':' .. kind
+-- those with a credential of their own), and one version of messages, so that those of a newer Baton stand in nobody's
+-- way who does not understand them. It is written queue|kind, or queue|kind@version after the first.
+function q.lane_of(t) return t.queue .. '|' .. t.kind .. (t.version > 1 and '@' .. t.version or '') end
+function q.ready_key(lane) return P .. 'ready:' .. string.gsub(lane, '|([^|]*)$', ':%1') end
+function q.parts_of(lane)
+  local queue, kind, version = string.match(lane, '^(.*)|([^|@]*)@?(%d*)$')
+  return queue, kind, tonumber(version) or 1
 end
 function q.lanes() return call('SMEMBERS', P .. 'lanes') end
 

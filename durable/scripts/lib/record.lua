@@ -11,9 +11,10 @@ end
 -- `more` are names of further fields; their values follow in t.more.
 function q.load(id, ...)
   local key = q.task_key(id)
-  local r = call('HMGET', key, 'state', 'token', 'queue', 'kind', 'priority', 'source', 'special', ...)
+  local r = call('HMGET', key, 'state', 'token', 'queue', 'kind', 'priority', 'source', 'special', 'version', ...)
   local t = { id = id, key = key, state = r[1], token = r[2], queue = r[3] or 'default', kind = r[4] or 'python',
-    priority = tonumber(r[5] or 0) or 0, source = r[6] or '', lock = '', more = { unpack(r, 8) }, news = {} }
+    priority = tonumber(r[5] or 0) or 0, source = r[6] or '', lock = '', version = tonumber(r[8] or nil) or 1,
+    more = { unpack(r, 9) }, news = {} }
   if r[7] then load_special(t) end
   return t
 end
@@ -135,18 +136,19 @@ function q.keep_identity(key, id)
   call('ZADD', P .. 'keys:age', q.now_ms(), key)
 end
 
--- One task in, unless its id or key is known. a[i..i+10]: id key kind queue priority due_ms source name body lock budget.
+-- One task in, unless its id or key is known.
+-- a[i..i+11]: id key kind queue priority due_ms source name body lock budget version.
 -- Answers the id that stands for it and 1 when it is new, else 0.
-q.FIELDS = 11
+q.FIELDS = 12
 function q.insert(a, i)
   local id, key, due, now = a[i], a[i + 1], tonumber(a[i + 5]), q.now_ms()
   local known = q.standing(id, key)
   if known then return known, 0 end
   q.keep_identity(key, id)
   local t = { id = id, key = q.task_key(id), kind = a[i + 2], queue = a[i + 3], priority = tonumber(a[i + 4]),
-    source = a[i + 6], lock = a[i + 9] or '' } -- a chord of an older version has nine values
+    source = a[i + 6], lock = a[i + 9] or '', version = tonumber(a[i + 11] or nil) or 1 } -- a chord of an older version has fewer values
   t.news = { 'kind', t.kind, 'queue', t.queue, 'priority', t.priority, 'key', key, 'source', t.source, 'name', a[i + 7],
-    'body', a[i + 8], 'created_ms', now, 'attempt', 0, 'counted', 0 }
+    'body', a[i + 8], 'created_ms', now, 'attempt', 0, 'counted', 0, 'version', t.version }
   if t.lock ~= '' then q.set_special(t, 'lock', t.lock) end
   if (a[i + 10] or '') ~= '' then q.set(t, 'budget', a[i + 10]) end
   call('ZADD', P .. 'ids', 0, id)
