@@ -200,8 +200,11 @@ def _drains(settings: Settings, role: str, arg: str) -> bool:
 
 
 def _alone(settings: Settings, role: str, arg: str, channel: Channel) -> int:
+    from durable.identity import keep_host_name
+
     name = app_name(settings.instance, role, arg)
     log_as(name)
+    keep_host_name(settings.var, settings.host)
     lock = Lock(lock_path(settings.var, name))
     if not wait_for(lock, role, arg, supervised=channel.is_open):
         log.error("another copy of this app holds %s and does not go", lock.path)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cli import billing, costs, gate, look, problems, queue, upkeep
+from cli import billing, costs, gate, hosts, look, problems, queue, upkeep
 from cli.apps import planned
 from cli.errors import CliError
 from cli.missing import Notice, notices
@@ -33,6 +33,7 @@ class Queue(NamedTuple):
     sources: dict[str, dict[State, int]]
     running: list[Record]
     recent: list[Record]
+    hosts: hosts.Hosts
     today: Today
     now_ms: int
     newer: Newer
@@ -46,7 +47,9 @@ def status(args: argparse.Namespace) -> int:
     apps, pm2_away = _try(lambda: _apps(settings))
     tasks, redis_away = _try(_queue)
     away = [Notice(*pair) for pair in (pm2_away, redis_away) if pair]
-    missing = [*away, *(_too_new(tasks) if tasks else ()), *notices(settings)]
+    too_new = _too_new(tasks) if tasks else ()
+    unserved = hosts.notices(tasks.hosts, settings.host) if tasks else ()
+    missing = [*away, *too_new, *notices(settings), *unserved]
     if args.json:
         print_json(_facts(settings, apps, tasks, missing))
     else:
@@ -82,6 +85,7 @@ def _queue() -> Queue:
         sources=store.counts_by_source(),
         running=look.chosen(store, "running", None, _RUNNING),
         recent=look.ended(store, _RECENT),
+        hosts=hosts.ask(store),
         today=store.today(),
         now_ms=store.now_ms(),
         newer=store.from_newer(),
@@ -112,6 +116,9 @@ def _facts(
         "today": None if tasks is None else costs.today_facts(settings, tasks.today),
         "running": None if tasks is None else [queue.facts(record) for record in tasks.running],
         "recent": None if tasks is None else [queue.facts(record) for record in tasks.recent],
+        "host": settings.host,
+        "hosts": None if tasks is None else hosts.facts(tasks.hosts),
+        "unserved": None if tasks is None else tasks.hosts.unserved,
         "missing": [notice._asdict() for notice in missing],
         "claude": billing.facts(settings, os.environ),
         "warnings": list(settings.warnings),
@@ -139,6 +146,8 @@ def _print(
         print(f"\n{app_table(apps)}")
         if all(row["pid"] == 0 for row in apps):
             print("Nothing runs. ./baton up starts it.")
+    for line in hosts.elsewhere(tasks.hosts, settings.host) if tasks else []:
+        print(printable(f"on {line}"))
     if tasks:
         _print_tasks(tasks)
         if tasks.today.usd or tasks.today.tokens or tasks.today.reserved_usd:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from cli import fates, gate, queue
+from cli import fates, gate, hosts, queue
 from cli.errors import CliError
 from cli.look import waits_for
 from cli.terminal import moment, paint, print_json, printable, state
@@ -142,11 +142,9 @@ def _waiting(record: Record, store: LeaseStore, settings: Settings) -> list[str]
         return [gate.sentence(entry) for entry in closed]
     if holder := waits_for(store, record):
         return [f"It waits for {holder}."]
-    if all(record.queue not in group.queues for group in settings.consumers if group.count):
-        return [
-            f"No consumer here takes from the queue '{record.queue}': name it under consumers: in"
-            f" {settings.config.name}, or see that another machine serves it."
-        ]
+    if record.queue in hosts.ask(store).unserved:
+        todo = hosts.remedy(record.queue, settings.host)
+        return [f"It waits in {record.queue}, which no consumer serves, on no machine: {todo}."]
     counts = {name.value: count for name, count in store.counts().items()}
     return [
         f"It waits for a consumer: {counts['running']} tasks run, {counts['queued']} wait."

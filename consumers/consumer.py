@@ -270,12 +270,18 @@ class LeaseConsumer(Consumer):
         os.kill(os.getpid(), signal.SIGINT)
 
     def _create_scheduler(self) -> Housekeeper:
-        return self.scheduler_class(self.huey, self.stop_flag, self.settings)
+        return self.scheduler_class(self.huey, self.stop_flag, self.settings, self.announce)
+
+    def announce(self) -> None:
+        """Say which queues this consumer takes from; one that only drains takes from none."""
+        if self.queues:
+            self.huey.store.announce(self.heartbeat.owner, self.settings.host, self.queues)
 
     def stop(self, graceful: bool = False) -> None:
         """Stop claiming, wake an idle worker, and wait for a busy one as long as PM2 does."""
         self.stop_flag.set()
         _quietly(lambda: self.heartbeat.store.nudge(self.heartbeat.owner))
+        _quietly(lambda: self.heartbeat.store.leave(self.heartbeat.owner))
         super().stop(graceful)
         for held in self.heartbeat.in_hand():
             log.warning("task %s: not finished in time; it will run again", held.lease.id)
@@ -319,7 +325,7 @@ def run(settings: Settings, name: str, ready: Callable[[], None]) -> int:
     tasks.claude.bind(Runs(settings, tasks.huey.store, heartbeat, consumer.stop_flag).attempt)
     lost_runs.bury(settings.var)
     try:
-        begin = partial(_begin, settings, tasks.huey.store, adoption)
+        begin = partial(_begin, settings, tasks.huey.store, adoption, consumer.announce)
         _when_redis_answers(begin, adoption.hold_on)
     except ServerError as error:
         log.error("%s", error)
@@ -344,13 +350,16 @@ def _give_up() -> None:
     os._exit(os.EX_OK)
 
 
-def _begin(settings: Settings, store: LeaseStore, adoption: Adoption) -> None:
+def _begin(
+    settings: Settings, store: LeaseStore, adoption: Adoption, announce: Callable[[], None]
+) -> None:
     """See that the data are ours, then take over what a former copy of this consumer held."""
     dataset.bind(store, settings.var, hide_password(settings.redis.url))
     store.forget_older_libraries()
     for reason in spending.Budgets(settings).reopen_gate(store):
         log.info("the gate is open again: there is room in the day's %s", reason)
     adoption.take_own()
+    announce()
 
 
 def _when_redis_answers(act: Callable[[], object], meanwhile: Callable[[], object]) -> None:

@@ -6,6 +6,7 @@ import logging
 import random
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from consumers import booking, lost_runs
 from consumers.retention import Retention
 from consumers.times import GRACE_MS, REAP_S
 from durable import identity
+from durable.presence import ANNOUNCE_S
 from durable.queue import BatonHuey
 from durable.store import LeaseStore
 
@@ -33,9 +35,16 @@ class Housekeeper(BaseProcess):
 
     process_name = "Housekeeper"
 
-    def __init__(self, huey: BatonHuey, stop_flag: Any, settings: Settings) -> None:
+    def __init__(
+        self,
+        huey: BatonHuey,
+        stop_flag: Any,
+        settings: Settings,
+        announce: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(huey, stop_flag)
-        self.settings = settings
+        self.settings, self._announce = settings, announce
+        self._announce_at = time.monotonic() + ANNOUNCE_S  # it did when it began
         self._tidy_at = time.monotonic() + random.uniform(0, TIDY_S)
         self._reconciled = ""
         self._home = identity.owner(settings.var, "housekeeper").rpartition(":")[0]
@@ -49,6 +58,9 @@ class Housekeeper(BaseProcess):
             for task_id, what in store.reap(GRACE_MS):
                 log.warning("task %s: its consumer is not heard of: %s", task_id, what)
             booking.price_lost(store, self.settings.var, self._home)
+            if time.monotonic() >= self._announce_at:
+                self._announce_at = time.monotonic() + ANNOUNCE_S
+                self._announce()
             if time.monotonic() >= self._tidy_at:
                 self._tidy_at = time.monotonic() + TIDY_S * random.uniform(0.8, 1.2)
                 self._reconcile(store)

@@ -7,6 +7,8 @@ import platform
 import uuid
 from pathlib import Path
 
+#: Another id for this host. For tests only, which play several hosts on one machine; `up` passes it to no app.
+PRETEND = "BATON_HOST_ID"
 _MACHINE_FILES = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 
 
@@ -31,6 +33,8 @@ def instance_id(var: Path) -> str:
 
 def host_id() -> str:
     """This machine (and container: the pid namespace), the same after a reboot."""
+    if pretended := os.environ.get(PRETEND):
+        return pretended
     for name in _MACHINE_FILES:
         try:
             machine = Path(name).read_text().strip()
@@ -50,6 +54,20 @@ def host_id() -> str:
 def host_name() -> str:
     """This machine as people call it: what `hostname` says, without its domain."""
     return platform.node().partition(".")[0] or "localhost"
+
+
+def keep_host_name(var: Path, name: str) -> None:
+    """Remember the name that this state folder's own queue has, for the day on which the machine is renamed."""
+    file = var / "host"
+    try:
+        if file.read_text().strip() == name:
+            return
+    except (OSError, UnicodeDecodeError):
+        pass
+    var.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = var / f".host.{os.getpid()}"
+    draft.write_text(name + "\n")
+    draft.replace(file)
 
 
 def owner(var: Path, name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from durable import wire
 from durable.costs import KEEP_DAYS, Cost, written
 from durable.errors import CursorMovedError, NoSuchTaskError
+from durable.presence import Presences
 from durable.records import (
     Budget,
     Chord,
@@ -29,7 +30,7 @@ from durable.records import (
 from durable.views import Views
 
 
-class LeaseStore(Views):
+class LeaseStore(Views, Presences):
     """The queue under one key prefix of one Redis. Thread-safe as redis-py's client is.
 
     Every verb raises redis.RedisError when the server is away; repeating any of them is harmless.

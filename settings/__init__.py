@@ -13,6 +13,7 @@ import msgspec
 
 from settings import entries as settings_entries
 from settings import environment as settings_environment
+from settings import hosts as settings_hosts
 from settings import oddities as settings_oddities
 from settings import redis as settings_redis
 from settings.credentials import credential
@@ -79,7 +80,7 @@ KEEP_FINISHED, KEYS_KEPT = Duration(30 * 86_400), Duration(90 * 86_400)
 ATTEMPTS_MAX_SIZE = Size(5 * 10**9)
 _MISSING = "Run ./baton up once, or copy baton.example.yaml to it."
 _SECTIONS = [
-    "instance", "redis", "redis_unsafe", "consumers", "claude", "budget_usd_per_day", "budget_tokens_per_day",
+    "instance", "host", "redis", "redis_unsafe", "consumers", "claude", "budget_usd_per_day", "budget_tokens_per_day",
     "timezone", "keep_finished", "keys_kept", "attempts_max_size", "watchers", "pollers", "schedules",
     "tasks", "workspaces",
 ]  # fmt: skip
@@ -91,6 +92,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `base` is the folder of the yaml, which relative paths start from; `run_dir` holds unix sockets
     (make_run_dir makes it), `workspaces` the folders of tasks that have one of their own. `environ` has
     what Baton and its attempts may see, `.env` under the process's own; `dotenv` names what `.env` sets.
+    `host` is what this machine's own queue is called after.
     `warnings` are for people to read.
     """
 
@@ -102,6 +104,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     workspaces: Path
     redis: RedisSettings
     instance: str = "baton"
+    host: str = "localhost"
     consumers: tuple[ConsumerGroup, ...] = (ConsumerGroup(("default",), 2),)
     claude: ClaudeOptions = ClaudeOptions()
     claude_command: str | None = None
@@ -185,8 +188,9 @@ def _settings(document: Document, around: Surroundings) -> Settings:
     var = settings_environment.var_folder(around, base, ROOT)
     run_dir = settings_environment.run_folder(var)
     claude, command = settings_entries.read_claude(document)
-    consumers = settings_entries.read_consumers(document)
-    watchers = settings_entries.read_watchers(document)
+    host = settings_hosts.read_host(document, var)
+    consumers = settings_entries.read_consumers(document, host)
+    watchers = settings_entries.read_watchers(document, host)
     pollers = settings_entries.read_pollers(document)
     schedules = settings_entries.read_schedules(document)
     entries: list[Entry] = [*watchers.values(), *pollers.values(), *schedules.values()]
@@ -203,6 +207,7 @@ def _settings(document: Document, around: Surroundings) -> Settings:
             document, var, settings_environment.workspaces_folder(around, var, instance)
         ),
         instance=instance,
+        host=host,
         redis=settings_redis.read_redis(document, around, run_dir),
         consumers=consumers,
         claude=claude,
@@ -222,7 +227,7 @@ def _settings(document: Document, around: Surroundings) -> Settings:
         warnings=(
             *settings_environment.warnings(around, named),
             *settings_redis.warnings(document),
-            *settings_oddities.warnings(document, claude, consumers, entries, daily_usd),
+            *settings_oddities.warnings(document, claude, host, consumers, entries, daily_usd),
         ),
     )
 

@@ -3,12 +3,14 @@
 import keyword
 import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 from msgspec import Meta
 
 from settings.document import Document, KeyPath, dotted
+from settings.hosts import own_queue, with_own
 from settings.sections import (
     Fields,
     absolute,
@@ -39,7 +41,7 @@ Consumers = Annotated[
 ]
 
 _OUR_MODULES = {"app", "cli", "consumers", "demo", "durable", "producers", "settings", "tasks"}
-_TWO = (ConsumerGroup(("default",), 2),)
+_USUAL = ("default",)
 
 
 def value_of(document: Document, key: str, kind: Any, default: Any) -> Any:
@@ -63,14 +65,15 @@ def read_claude(document: Document) -> tuple[ClaudeOptions, str | None]:
     return overlay(ClaudeOptions(), chosen), command
 
 
-def read_consumers(document: Document) -> tuple[ConsumerGroup, ...]:
-    """`consumers: 2`, or a list of groups, each with queues and a count."""
+def read_consumers(document: Document, host: str) -> tuple[ConsumerGroup, ...]:
+    """`consumers: 2`, or a list of groups, each with queues and a count; with `default` goes the host's own."""
     written = document.values.get("consumers")
-    if written is None:
-        return _TWO
     if isinstance(written, list):
-        return tuple(_group(document, ("consumers", index)) for index in range(len(written)))
-    return (ConsumerGroup(("default",), field(document, ("consumers",), written, Consumers)),)
+        groups = [_group(document, ("consumers", index)) for index in range(len(written))]
+    else:
+        count = 2 if written is None else field(document, ("consumers",), written, Consumers)
+        groups = [ConsumerGroup(_USUAL, count)]
+    return tuple(ConsumerGroup(with_own(group.queues, host), group.count) for group in groups)
 
 
 def _group(document: Document, path: KeyPath) -> ConsumerGroup:
@@ -124,9 +127,12 @@ def read_workspaces(document: Document, var: Path, usual: Path) -> Path:
     return found
 
 
-def read_watchers(document: Document) -> dict[str, Watcher]:
-    """The watchers by name, no two of which may claim the same file."""
-    found = read_entries(document, "watchers", Watcher, _watcher)
+def read_watchers(document: Document, host: str) -> dict[str, Watcher]:
+    """The watchers by name, no two of which may claim the same file.
+
+    A folder that is not shared is this machine's, and so is what is to be done with its files.
+    """
+    found = read_entries(document, "watchers", Watcher, partial(_watcher, host=host))
     _refuse_shared_folders(document, list(found.values()))
     return found
 
@@ -149,7 +155,9 @@ def read_schedules(document: Document) -> dict[str, Schedule]:
     return read_entries(document, "schedules", Schedule, _schedule)
 
 
-def _watcher(document: Document, path: KeyPath, fields: Fields) -> Fields:
+def _watcher(document: Document, path: KeyPath, fields: Fields, *, host: str) -> Fields:
+    if fields.get("queue") is None and fields.get("shared") is not True:
+        fields["queue"] = own_queue(host)
     base = document.file.parent
     where = _folder(document, path, "path", fields.get("path"), base)
     if where is None:

@@ -5,10 +5,13 @@ Nothing reads this while Baton runs. tests/unit/test_reference.py holds it again
 
 TOP = {
     "instance": "The name of this installation, and the first word of its processes in `pm2 ls`.",
+    "host": "What this machine is called where several work together, and what its own queue is called after: "
+    "`host:` and the name. Otherwise its name of the day on which it was first used.",
     "redis": "Where tasks are kept: `embedded`, a server of Baton's own, or the URL of one that you "
     "run. REDIS_URL in `.env` takes the place of `embedded`.",
     "redis_unsafe": "`allow` accepts a server of yours that may lose accepted tasks.",
-    "consumers": "How many tasks run at the same time; or groups, each with queues of its own.",
+    "consumers": "How many tasks run at the same time; or groups, each with queues of its own. One that takes from "
+    "`default` takes from this machine's own queue, too.",
     "claude": "How Claude is run, see below.",
     "budget_usd_per_day": "What all Claude tasks of a day may cost together; then the gate closes until the next "
     "day.",
@@ -95,6 +98,9 @@ WATCHER = {
     "recursive": "Whether folders inside count too.",
     "include": "Only files whose names match one of these patterns.",
     "ignore": "Never those that match one of these.",
+    "shared": "Whether all machines see this folder under the same path, so that consumers of any of them may "
+    "take its tasks. Otherwise only those of this machine do.",
+    "queue": "A queue that a group of consumers takes from. `default` where `shared`.",
     "dedupe": "`content`: a file with the content of an earlier one is no task, and is put into "
     "`failed` with the reason.",
 }

@@ -6,6 +6,7 @@ from msgspec import to_builtins
 
 from settings.document import Document, KeyPath, place
 from settings.entries import WHERE, Entry
+from settings.hosts import OWN, own_queue
 from settings.sections import Fields, missing_paths
 from settings.types import ClaudeOptions, ConsumerGroup
 
@@ -13,6 +14,7 @@ from settings.types import ClaudeOptions, ConsumerGroup
 def warnings(
     document: Document,
     claude: ClaudeOptions,
+    host: str,
     groups: tuple[ConsumerGroup, ...],
     entries: Iterable[Entry],
     daily_usd: float | None,
@@ -27,9 +29,9 @@ def warnings(
         for key, missing in missing_paths(chosen)
     ]
     found += [
-        f"{_place(document, (*path, 'queue'))}: no consumer takes from the queue {entry.queue}."
+        f"{_place(document, (*path, 'queue'))}: {_unserved(entry.queue, own_queue(host))}"
         for path, entry in placed.items()
-        if not _is_served(entry.queue, groups)
+        if not _is_served(entry.queue, groups, own_queue(host))
     ]
     if daily_usd is not None:
         found += _odd_budgets(document, written, daily_usd)
@@ -53,9 +55,20 @@ def _odd_budgets(document: Document, written: dict[KeyPath, Fields], daily_usd: 
     ]
 
 
-def _is_served(queue: str, groups: tuple[ConsumerGroup, ...]) -> bool:
-    here = [group for group in groups if group.count]  # none: this host only produces
-    return not here or any(queue in group.queues for group in here)
+def _is_served(queue: str, groups: tuple[ConsumerGroup, ...], own: str) -> bool:
+    here = [group for group in groups if group.count]
+    if queue != own and (not here or queue.startswith(OWN)):
+        return True  # this host only produces, or means another one: those have files of their own
+    return any(queue in group.queues for group in here)
+
+
+def _unserved(queue: str, own: str) -> str:
+    if queue != own:
+        return f"no consumer takes from the queue {queue}."
+    return (
+        f"its tasks are this machine's own (queue {own}), and no consumer here takes them. Let one take"
+        " from default, or write shared: true where other machines see the folder under the same path."
+    )
 
 
 def _place(document: Document, path: KeyPath) -> str:

@@ -22,6 +22,7 @@ from settings.values import (
     DURATION_WORDS,
     AtLeastOne,
     Duration,
+    Host,
     Instance,
     Room,
     Size,
@@ -38,6 +39,7 @@ _ENTRIES = Annotated[dict[str, Any], Meta(description="entries by name, see belo
 #: The single values at the top of baton.yaml, which several modules read.
 TOP: dict[str, Any] = {
     "instance": Instance,
+    "host": Host,
     "redis": settings_redis.Address,
     "redis_unsafe": settings_redis.Unsafe,
     "consumers": Consumers,
@@ -96,7 +98,10 @@ def page() -> str:
                 ],
             ),
             *_entry(
-                "watchers.NAME", Watcher, meanings.WATCHER, {"done": "Done", "failed": "Failed"}
+                "watchers.NAME",
+                Watcher,
+                meanings.WATCHER,
+                {"done": "Done", "failed": "Failed", "queue": "host:…"},
             ),
             *_entry("pollers.NAME", Poller, meanings.POLLER, {}),
             *_section("pollers.NAME.http", "", _rows(Http, meanings.HTTP, {})),

@@ -108,7 +108,7 @@ CLI_OPTIONS = tuple(name for name in ClaudeOptions.__struct_fields__ if name not
 
 
 class ConsumerGroup(Struct, frozen=True):
-    """`count` consumer processes that take from these queues, the first one first."""
+    """`count` consumer processes that take from these queues; priority and age decide, not the order here."""
 
     queues: tuple[Queue, ...] = ("default",)
     count: Processes = 1
@@ -133,7 +133,10 @@ class Watcher(Struct, frozen=True, kw_only=True):
     ignore: Texts = IGNORED
     # A file of the same content as an earlier one is no new task where this is `content`.
     dedupe: Literal["none", "content"] = "none"
+    # Every machine that may get its tasks sees this folder under the same path.
+    shared: bool = False
     priority: Priority = 0
+    # Unless baton.yaml names one: `default` when shared, else the queue of this machine.
     queue: Queue = "default"
     lock: Text | None = None
     options: dict[str, Any] = {}

@@ -147,6 +147,13 @@ Instance = Annotated[
         description="1 to 30 of a-z, 0-9 and -, beginning with a letter or digit",
     ),
 ]
+Host = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9][a-z0-9_.-]{0,59}\Z",
+        description="1 to 60 of a-z, 0-9 and _ . -, beginning with a letter or digit",
+    ),
+]
 ENTRY_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 ENTRY_NAME_WORDS = "1 to 60 of a-z, 0-9 and -, beginning with a letter or digit"
 

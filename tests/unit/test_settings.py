@@ -40,7 +40,7 @@ def load(tmp_path: Path) -> Load:
 def test_an_empty_file_is_a_whole_configuration(load: Load, tmp_path: Path) -> None:
     found = load("# nothing yet\n")
     assert found.instance == "baton"
-    assert found.consumers == (ConsumerGroup(("default",), 2),)
+    assert found.consumers == (ConsumerGroup(("default", f"host:{found.host}"), 2),)
     assert found.claude == settings.overlay(ClaudeOptions(), {"cwd": str(tmp_path)})
     assert (found.redis.mode, found.redis.url) == ("embedded", f"unix://{found.run_dir}/redis.sock")
     assert (found.watchers, found.pollers, found.schedules, found.tasks) == ({}, {}, {}, ())
@@ -111,8 +111,9 @@ def test_a_command_is_a_line_or_a_list_of_words(load: Load) -> None:
 
 
 def test_consumers_are_a_number_or_groups(load: Load) -> None:
-    found = load("consumers:\n- {queues: [fast, default], count: 2}\n- {queues: slow}\n")
-    assert found.consumers == (ConsumerGroup(("fast", "default"), 2), ConsumerGroup(("slow",), 1))
+    text = "host: hut\nconsumers:\n- {queues: [fast, default], count: 2}\n- {queues: slow}\n"
+    found, usual = load(text), ("fast", "default", "host:hut")
+    assert found.consumers == (ConsumerGroup(usual, 2), ConsumerGroup(("slow",), 1))
     assert [found.group_of(n).queues[0] for n in (1, 2, 3)] == ["fast", "fast", "slow"]
     with pytest.raises(KeyError):
         found.group_of(4)
@@ -195,7 +196,7 @@ def test_the_example_is_well_and_says_the_defaults(load: Load) -> None:
     assert found.claude.setting_sources == plain.setting_sources
     assert found.claude.model == "sonnet"  # the examples were uncommented too
     for entry, defaults in (
-        (inbox, {"settle": 2.0, "recursive": False, "priority": 0, "queue": "default"}),
+        (inbox, {"settle": 2.0, "recursive": False, "priority": 0, "shared": False}),
         (issues, {"timeout": 60.0, "first": "all"}),
         (briefing, {"catch_up": "latest", "overlap": "skip"}),
     ):
@@ -248,7 +249,7 @@ def http(more: str) -> str:
 
 MISTAKES = {
     "unknown key": ("redis: embedded\nwatcher:\n", 2, "unknown key watcher", "mean watchers?"),
-    "unknown key, all allowed": ("foo: 1\n", 1, "unknown key foo", "Allowed: instance, redis, redis_"),
+    "unknown key, all allowed": ("foo: 1\n", 1, "unknown key foo", "Allowed: instance, host, redis, redis_"),
     "unknown option": ("claude:\n  alowedTools: x\n", 2, "claude.alowedTools", "mean allowed_tools?"),
     "unknown key of an entry": (INBOX + "    setle: 2s\n", 5, "watchers.inbox.setle", "mean settle?"),
     "unknown key of a group": ("consumers:\n- {cont: 2}\n", 2, "consumers[1].cont", "mean count?"),
