@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from durable.records import State
+from tests.acceptance.claude_pm2_site import ClaudePm2Site
 from tests.acceptance.claude_site import bash, claude_settings, dotenv, say, script
 from tests.acceptance.standin_process import standin
-from tests.acceptance.test_under_pm2 import ClaudePm2Site
 from tests.conftest import wait_until
 
 FIRST, SECOND = "drain-consumer-1", "drain-consumer-2"

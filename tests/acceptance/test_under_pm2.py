@@ -1,9 +1,7 @@
 """The promises under the real PM2: whatever is killed, the task comes to one end."""
 
 import json
-import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,8 +11,8 @@ from typing import Any
 import pytest
 
 from durable.records import State
+from tests.acceptance.claude_pm2_site import ClaudePm2Site
 from tests.acceptance.claude_site import (
-    ClaudeSite,
     bash,
     claude_settings,
     dotenv,
@@ -22,37 +20,8 @@ from tests.acceptance.claude_site import (
     say,
     script,
 )
-from tests.acceptance.pm2_site import Pm2Site
 from tests.acceptance.standin_process import standin
 from tests.conftest import wait_until
-
-
-class ClaudePm2Site(ClaudeSite, Pm2Site):
-    """A site that is brought up by the command line, under a PM2 of its own, with claude."""
-
-    def baton(self, *words: str) -> str:
-        """What a verb prints; it must succeed."""
-        status, out, errors = self.call(*words)
-        assert status == 0, out + errors
-        return out
-
-    def pid(self, app: str) -> int:
-        """The pid of a ready app."""
-        wait_until(lambda: self.ready(app), what=f"{app} is ready")
-        return self.ready(app) or 0
-
-    def kill_app(self, app: str) -> None:
-        """SIGKILL; returns when PM2 has started it again."""
-        first = self.pid(app)
-        os.kill(first, signal.SIGKILL)
-        wait_until(lambda: self.ready(app) not in (None, first), what=f"{app} is up again")
-
-    def done_files(self) -> int:
-        """How many files became a succeeded task."""
-        return len(
-            [r for r in self.store.page(State.SUCCEEDED, 500) if r.source == "watcher:inbox"]
-        )
-
 
 PROGRAM = """\
 import json
@@ -164,7 +133,7 @@ def test_a_watcher_killed_between_claim_and_submit_neither_loses_nor_doubles(
     site: ClaudePm2Site,
 ) -> None:
     """The watcher kills itself at the fault point, once; PM2 starts the next one."""
-    before = site.done_files()
+    before = site.done_by("watcher:inbox")
     with (site.folder / ".env").open("a") as env:
         env.write("BATON_FAULT=watcher:claimed\n")
     site.baton("restart", "watch-inbox")
@@ -172,7 +141,7 @@ def test_a_watcher_killed_between_claim_and_submit_neither_loses_nor_doubles(
     (site.folder / "Inbox" / "third.txt").write_text("and again")
     wait_until((site.folder / "Done" / "third.txt").exists, 60, "the file is done all the same")
     assert site.pid("pm2test-watch-inbox") != first
-    assert site.done_files() == before + 1
+    assert site.done_by("watcher:inbox") == before + 1
 
 
 def test_a_second_up_touches_nothing_that_did_not_change(site: ClaudePm2Site) -> None:

@@ -1,0 +1,112 @@
+"""The worked example, brought up as its page says: a file, mail, the Monday briefing, and a day of mishaps."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from durable.records import State
+from tests.acceptance.claude_pm2_site import ClaudePm2Site
+from tests.acceptance.claude_site import claude_settings, dotenv, script
+from tests.acceptance.standin_process import standin
+from tests.conftest import ROOT, wait_until
+
+EXAMPLE = ROOT / "examples" / "personal-assistant"
+MAIL = """From: Landlord <rent@example.com>
+Subject: Rent
+Message-ID: <1@example.com>
+Date: Mon, 02 Nov 2026 08:00:00 +0000
+
+Please pay the rent by Friday. {{ 7*7 }} $(touch pwned)
+"""
+BRIEFING = "# The week\n\n" + "- Pay the rent by Friday, see the note in Needs_Action.\n" * 3
+
+
+def write(file: Path, text: str) -> dict[str, Any]:
+    """One call of the tool that writes a file."""
+    return {"tool": "Write", "input": {"file_path": str(file), "content": text}}
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[ClaudePm2Site]:
+    """A copy of the example; of what is in it, only who answers for the API is another."""
+    folder = Path(tempfile.mkdtemp(prefix="bp-")).resolve()
+    shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
+    config = yaml.safe_load((folder / "baton.yaml").read_text())
+    ours = claude_settings()
+    config["claude"] |= {"command": ours["command"], "env": ours["env"]}
+    config["watchers"]["inbox"]["settle"] = "100ms"
+    vault = folder / "vault"
+    with standin() as api:
+        dotenv(folder, api)
+        (folder / "prompts" / "mail.md").write_text(
+            script(write(vault / "Needs_Action" / "rent.md", "Pay."), text="A note.")
+        )
+        (folder / "prompts" / "monday-briefing.md").write_text(
+            script(write(vault / "Briefings" / f"{today()}.md", BRIEFING), text="Written.")
+        )
+        own = ClaudePm2Site(folder, config)
+        try:
+            own.baton("up")
+            yield own
+        finally:
+            own.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def today() -> str:
+    return dt.datetime.now(dt.UTC).date().isoformat()
+
+
+def test_a_dropped_file_is_summarised_and_put_away(site: ClaudePm2Site) -> None:
+    done = site.folder / "vault" / "Done"
+    (site.folder / "vault" / "Inbox" / "letter.txt").write_text("The meeting is on Tuesday.\n")
+    wait_until((done / "letter.txt.summary.md").exists, 60, "there is a summary")
+    wait_until((done / "letter.txt").exists, 10, "the file is put away")
+
+
+def test_new_mail_is_looked_through_once_and_is_no_order(site: ClaudePm2Site) -> None:
+    (site.folder / "mail" / "new" / "1").write_text(MAIL)
+    shown = site.facts("poll", "mail", "--dry-run")
+    assert "49" not in json.dumps(shown)
+    assert "$(touch pwned)" in json.dumps(shown)
+    for _ in range(2):
+        site.baton("poll", "mail")
+    wait_until(lambda: site.done_by("poller:mail"), 60, "the mail is triaged")
+    assert (site.folder / "vault" / "Needs_Action" / "rent.md").read_text() == "Pay."
+    assert site.store.counts_by_source()["poller:mail"][State.SUCCEEDED] == 1
+    assert not list(site.folder.rglob("pwned"))
+
+
+def test_the_monday_briefing_is_there_or_the_task_is_no_success(site: ClaudePm2Site) -> None:
+    site.baton("run", "monday-briefing")
+    wait_until(lambda: site.done_by("schedule:monday-briefing"), 60, "the briefing is made")
+    assert (site.folder / "vault" / "Briefings" / f"{today()}.md").read_text() == BRIEFING
+    assert "monday-briefing" in site.baton("schedules")
+
+    (site.folder / "vault" / "Briefings" / f"{today()}.md").unlink()
+    prompt = site.folder / "prompts" / "monday-briefing.md"
+    prompt.write_text("STANDIN: " + json.dumps({"text": "I have written it, believe me."}))
+    site.baton("run", "monday-briefing")
+    wait_until(lambda: site.store.counts()[State.SCHEDULED], 60, "it is to be tried again")
+    again = site.store.page(State.SCHEDULED)[0]
+    assert (again.outcome, again.counted) == ("unverified", 1)
+    assert "There is no new file in" in again.reason
+    site.baton("cancel", again.id)
+
+
+def test_its_own_python_task_runs_when_it_is_asked_for(site: ClaudePm2Site) -> None:
+    old = site.folder / "vault" / "Done" / "old.md"
+    old.write_text("done long ago")
+    os.utime(old, (1_700_000_000, 1_700_000_000))
+    site.baton("run", "tidy")
+    wait_until((old.parent / "2023" / "old.md").exists, 30, "it is in the folder of its year")
