@@ -14,12 +14,14 @@ from typing import Any
 import settings as _settings
 from durable.cronspec import CronSpec as cron  # noqa: N813  # users write cron("0 9 * * 1")
 from durable.errors import BatonError, UnknownTaskError
+from durable.identity import person
 from durable.queue import BatonHuey
 from durable.records import Submission
 from durable.results import BatonResult
 
 config = _settings.load()
 huey = BatonHuey(config.instance, url=config.redis.url)
+huey.by = person(config.host)
 
 #: Runs one Claude attempt: (task, prompt, options, context) → result. Bound by the consumer.
 Body = Callable[[Any, str, dict[str, Any], dict[str, Any]], dict[str, Any]]

@@ -21,7 +21,7 @@ _ENDED = ("succeeded", "failed", "cancelled")
 _PAGE = 200
 _ABOUT = 50  # characters of a prompt in front of what else is to be said
 _SHOWN = (
-    *("name", "kind", "source", "key", "queue", "lock", "priority", "attempt", "counted"),
+    *("name", "kind", "source", "by", "key", "queue", "lock", "priority", "attempt", "counted"),
     *("outcome", "reason", "session"),
 )
 _TIMES = ("created", "due", "started", "finished")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import pwd
 import uuid
 from pathlib import Path
 
@@ -54,6 +55,15 @@ def host_id() -> str:
 def host_name() -> str:
     """This machine as people call it: what `hostname` says, without its domain."""
     return platform.node().partition(".")[0] or "localhost"
+
+
+def person(host: str) -> str:
+    """Who runs this process, as a task that it puts in says: the user of the operating system, at the host."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container with a user of its own
+        name = f"uid-{os.getuid()}"
+    return f"{name}@{host}"
 
 
 def keep_host_name(var: Path, name: str) -> None:

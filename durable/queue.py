@@ -33,7 +33,9 @@ def jittered_ms(wait_ms: int, jitter: float) -> int:
 
 
 class BatonHuey(Execution):
-    """A Huey whose storage is the lease queue. `source` says who asked, for tasks that this process enqueues."""
+    """A Huey whose storage is the lease queue. Of tasks that this process enqueues, `source` says who asked, and `by`
+    whose process that was.
+    """
 
     storage_class = LeaseStorage
 
@@ -44,7 +46,7 @@ class BatonHuey(Execution):
             "store_intermediate_errors", False
         )  # else it ends at the first failed attempt
         super().__init__(name, **kwargs)
-        self.source = "shell"
+        self.source, self.by = "shell", ""
         self._gathered = Gathered()
 
     # -- in
@@ -159,6 +161,7 @@ class BatonHuey(Execution):
             priority=checked_priority(task.priority),
             due_ms=due_ms(task.eta, self.utc),
             source=self._source_of(task),
+            by=self.by,
             lock=getattr(task, "lock", ""),
             **getattr(task, "paying", dict)(),
         )

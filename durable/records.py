@@ -50,6 +50,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "python"
     name: str = ""
     source: str = ""
+    by: str = ""  # who put it in: user@host
     key: str = ""
     queue: str = "default"
     priority: int = 0
@@ -80,6 +81,7 @@ _TEXT = (
     "kind",
     "name",
     "source",
+    "by",
     "key",
     "queue",
     "owner",
@@ -125,6 +127,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     due_ms: int = 0
     source: str = ""
+    by: str = ""  # who puts it in: user@host
     lock: str = ""  # of the tasks with this word, one runs at a time
     credential: str = ""  # of a Claude task, where it is not the usual one
     budget_usd: float | None = None  # what a Claude task may cost; None: what consumers say

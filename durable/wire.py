@@ -57,7 +57,7 @@ def submission_args(task: Submission) -> Iterable[object]:
     budget = "" if task.budget_usd is None else task.budget_usd
     return (
         *(task.id, task.key, kind, task.queue, task.priority),
-        *(due, task.source, task.name, task.body, task.lock, budget, task.version),
+        *(due, task.source, task.name, task.body, task.lock, budget, task.version, task.by),
     )
 
 

@@ -137,9 +137,9 @@ function q.keep_identity(key, id)
 end
 
 -- One task in, unless its id or key is known.
--- a[i..i+11]: id key kind queue priority due_ms source name body lock budget version.
+-- a[i..i+12]: id key kind queue priority due_ms source name body lock budget version by.
 -- Answers the id that stands for it and 1 when it is new, else 0.
-q.FIELDS = 12
+q.FIELDS = 13
 function q.insert(a, i)
   local id, key, due, now = a[i], a[i + 1], tonumber(a[i + 5]), q.now_ms()
   local known = q.standing(id, key)
@@ -151,6 +151,7 @@ function q.insert(a, i)
     'body', a[i + 8], 'created_ms', now, 'attempt', 0, 'counted', 0, 'version', t.version }
   if t.lock ~= '' then q.set_special(t, 'lock', t.lock) end
   if (a[i + 10] or '') ~= '' then q.set(t, 'budget', a[i + 10]) end
+  if (a[i + 12] or '') ~= '' then q.set(t, 'by', a[i + 12]) end
   call('ZADD', P .. 'ids', 0, id)
   q.tally(t, 'in', 1)
   if due > now then q.to_scheduled(t, due) else q.to_ready(t) end
