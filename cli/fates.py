@@ -18,6 +18,7 @@ _SAID = {
     "failed": "failed",
     "put off": "is put off",
     "back": "works",
+    "again": "went in again",
 }
 
 

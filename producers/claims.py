@@ -1,9 +1,9 @@
 """The ledger of claimed files: `.claimed/<task id>/` holds one file and a note about it.
 
 The order of steps makes every crash repairable: the folder first (with a note, where the file cannot
-keep its name), then the rename of the file into it, then the submit, then the note that it was
-submitted. A folder without its file is a claim that never happened, or one that is over. What the
-queue says is the watcher's matter.
+keep its name), then the rename of the file into it, then the note of its content, then the submit, then
+the mark that it was submitted. A folder without its file is a claim that never happened, or one that is
+over. What the queue says is the watcher's matter.
 """
 
 from __future__ import annotations
@@ -11,56 +11,41 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import logging
 import os
 import re
 import stat
+import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from producers import faults as no_faults
+from producers import notes
 from producers.faults import Faults
 from producers.inbox import CLAIMED
 from producers.naming import writable
+from producers.notes import Claim, Given
 from producers.putaway import give_back, sync_folder
 from producers.settling import Fingerprint, fingerprint
 from producers.syncing import sync_folders
+from producers.writers import Writers, writers
 
 log = logging.getLogger(__name__)
 
-# Hidden names, which no dropped file has: those are never claimed.
-_NOTE = b".baton.json"
 _KEPT = b".kept"  # the task is over, and its file is to stay (`done: leave`)
 _TASK_ID = re.compile(rb"[0-9a-f]{32}")
 _CHUNK = 1 << 20
+#: A change within the same tick of a file system's clock leaves the time as it is: 2 s on FAT, the coarsest.
+_TICK_NS = 2_000_000_000
 
 
 class Stopped(Exception):  # noqa: N818  # not an error: the process was asked to stop
     """A long read was left because the process is to end; the next start takes it up."""
 
 
-@dataclass(frozen=True)
-class Claim:
-    """One claimed file. `name` is its path below the watched folder, byte for byte."""
-
-    id: str
-    folder: bytes
-    name: bytes
-    file_name: str  # what the file is called inside the folder: `name`, made writable in a prompt
-    sha256: str = ""
-    submitted: bool = False
-
-    @property
-    def path(self) -> bytes:
-        """Where the file is."""
-        return os.path.join(self.folder, os.fsencode(self.file_name))
-
-    @property
-    def plain(self) -> bool:
-        """Whether the file's own name says all that the note says."""
-        return os.fsencode(self.file_name) == self.name
+class StillWritten(Exception):  # noqa: N818  # not an error: it will be ready later
+    """Somebody has the file open for writing, or it changed while it was read."""
 
 
 class Ledger:
@@ -72,12 +57,16 @@ class Ledger:
         self._faults = faults
         self._strange: set[bytes] = set()
 
-    def claim(self, name: bytes, seen: Fingerprint) -> Claim | None:
-        """Take a file out of the folder; None when it has changed or gone since it was seen."""
+    def claim(self, name: bytes, seen: Fingerprint, *, even_open: bool = False) -> Claim | None:
+        """Take a file out of the folder; None when it has changed or gone since it was seen.
+
+        Raises StillWritten, and leaves it, while another process has it open for writing.
+        """
         task_id = uuid.uuid4().hex
         folder = os.path.join(self.folder, task_id.encode())
         claim = Claim(task_id, folder, name, writable(os.path.basename(name)))
         try:
+            _check(os.path.join(self.root, name), even_open)
             self._open(claim)
             self._faults("noted")
             os.rename(os.path.join(self.root, name), claim.path)
@@ -91,7 +80,6 @@ class Ledger:
         return claim if self._as_seen(claim, seen) else None
 
     def _open(self, claim: Claim) -> None:
-        _check_readable(os.path.join(self.root, claim.name))
         try:
             os.mkdir(claim.folder, mode=0o700)
         except FileNotFoundError:
@@ -99,7 +87,7 @@ class Ledger:
                 os.mkdir(self.folder, mode=0o700)
             os.mkdir(claim.folder, mode=0o700)
         if not claim.plain:
-            self._write_note(claim)
+            notes.write(claim)
 
     def _as_seen(self, claim: Claim, seen: Fingerprint) -> bool:
         """Whether what was renamed is what was seen; anything else goes back where it was."""
@@ -119,21 +107,65 @@ class Ledger:
     def _parent(self, claim: Claim) -> bytes:
         return os.path.dirname(os.path.join(self.root, claim.name))
 
-    def digest(self, claim: Claim, stopped: Callable[[], bool]) -> Claim:
-        """The claim with the SHA-256 of its file. Raises Stopped."""
-        digest = hashlib.sha256()
-        with open(_open_regular(claim.path), "rb", buffering=0) as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-                if stopped():
-                    raise Stopped
-        return replace(claim, sha256=digest.hexdigest())
+    def read(self, claim: Claim, stopped: Callable[[], bool], *, even_open: bool = False) -> Claim:
+        """The claim with the content that its task is given, which the note says from now on.
+
+        Nobody can open it by its old name any more. Raises Stopped and StillWritten.
+        """
+        descriptor = _open_regular(claim.path)
+        try:
+            who = writers(descriptor)
+            before = os.fstat(descriptor)
+            sha256 = _sha256(descriptor, stopped)
+            after = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        if (who is Writers.SOME and not even_open) or fingerprint(before) != fingerprint(after):
+            raise StillWritten
+        young = abs(time.time_ns() - after.st_mtime_ns) < _TICK_NS
+        given = Given(sha256, after.st_size, 0 if young else after.st_mtime_ns)
+        known = replace(claim, given=given, alone=who is Writers.NONE)
+        notes.write(known)
+        return known
+
+    def is_open(self, claim: Claim) -> bool:
+        """Whether somebody has the file open for writing, as far as that can be known."""
+        descriptor = _open_regular(claim.path)
+        try:
+            return writers(descriptor) is Writers.SOME
+        finally:
+            os.close(descriptor)
+
+    def unchanged(self, claim: Claim, stopped: Callable[[], bool]) -> bool:
+        """Whether the file still has the content that its task was given. Raises Stopped."""
+        given, now = claim.given, os.lstat(claim.path)
+        if given is None or (now.st_size, now.st_mtime_ns) == (given.size, given.mtime_ns):
+            return True
+        descriptor = _open_regular(claim.path)
+        try:
+            return _sha256(descriptor, stopped) == given.sha256
+        finally:
+            os.close(descriptor)
+
+    def renew(self, claim: Claim) -> Claim:
+        """Make a claim of its own, under another id, of a file that has changed since its task was given it."""
+        task_id = uuid.uuid4().hex
+        folder = os.path.join(self.folder, task_id.encode())
+        new = Claim(
+            task_id, folder, claim.name, claim.file_name, again=claim.again + 1, after=claim.id
+        )
+        self._open(new)
+        self._faults("renewing")
+        os.rename(claim.path, new.path)
+        self._faults("renewed")
+        sync_folder(new.folder)
+        self.forget(claim)
+        return new
 
     def mark_submitted(self, claim: Claim) -> Claim:
         """Note that the queue has it. Losing the note costs a second submit, which is a no-op."""
-        marked = replace(claim, submitted=True)
-        self._write_note(marked)
-        return marked
+        notes.mark_sent(claim)
+        return replace(claim, submitted=True)
 
     def mark_kept(self, claim: Claim) -> None:
         """Leave the file where it is for good."""
@@ -142,9 +174,7 @@ class Ledger:
 
     def forget(self, claim: Claim) -> None:
         """Remove the claim's folder, after its file has gone elsewhere."""
-        for name in (_NOTE, _NOTE + b".new"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(claim.folder, name))
+        notes.remove(claim.folder)
         try:
             os.rmdir(claim.folder)
         except FileNotFoundError:
@@ -170,7 +200,7 @@ class Ledger:
             return None
         if os.path.exists(os.path.join(folder, _KEPT)):
             return None
-        claim = self._from_note(name.decode(), folder) or self._from_file(name.decode(), folder)
+        claim = notes.read(name.decode(), folder) or self._from_file(name.decode(), folder)
         if claim is None or not os.path.isfile(claim.path):
             self.forget(claim or Claim(name.decode(), folder, b"", "-"))
             return None
@@ -181,40 +211,12 @@ class Ledger:
             self._strange.add(path)
             log.warning("%s is not Baton's and is left alone", shown(path))
 
-    def _from_note(self, task_id: str, folder: bytes) -> Claim | None:
-        try:
-            with open(os.path.join(folder, _NOTE), "rb") as file:
-                note = json.load(file)
-            name = os.fsencode(note["name"])
-            if not name or os.path.isabs(name) or b".." in name.split(b"/"):
-                return None
-            sha256, submitted = str(note["sha256"]), note["submitted"] is True
-            return Claim(task_id, folder, name, str(note["file"]), sha256, submitted)
-        except (OSError, ValueError, KeyError, TypeError):
-            return None  # none yet, or torn by a power failure: the file's own name is as good
-
     def _from_file(self, task_id: str, folder: bytes) -> Claim | None:
         names = [name for name in os.listdir(folder) if not name.startswith(b".")]
-        return Claim(task_id, folder, names[0], os.fsdecode(names[0])) if len(names) == 1 else None
-
-    def _write_note(self, claim: Claim) -> None:
-        """Write the note; whole and synced where it could not be rebuilt from the file's name."""
-        names = {"name": os.fsdecode(claim.name), "file": claim.file_name}
-        note = json.dumps({**names, "sha256": claim.sha256, "submitted": claim.submitted}).encode()
-        path = os.path.join(claim.folder, _NOTE)
-        if claim.plain:
-            _write(path, note)
-            return
-        _write(path + b".new", note, sync=True)
-        os.replace(path + b".new", path)
-        sync_folder(claim.folder)
-
-
-def _write(path: bytes, data: bytes, *, sync: bool = False) -> None:
-    with open(path, "wb", buffering=0) as file:
-        file.write(data)
-        if sync:
-            os.fsync(file.fileno())
+        if len(names) != 1:
+            return None
+        sent = notes.is_sent(folder)
+        return Claim(task_id, folder, names[0], os.fsdecode(names[0]), submitted=sent)
 
 
 def _open_regular(path: bytes) -> int:
@@ -226,9 +228,23 @@ def _touch(path: bytes) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
 
-def _check_readable(path: bytes) -> None:
+def _check(path: bytes, even_open: bool) -> None:
     """Raises PermissionError before the claim: an unreadable file stays where it was dropped."""
-    os.close(_open_regular(path))
+    descriptor = _open_regular(path)
+    try:
+        if not even_open and writers(descriptor) is Writers.SOME:
+            raise StillWritten
+    finally:
+        os.close(descriptor)
+
+
+def _sha256(descriptor: int, stopped: Callable[[], bool]) -> str:
+    digest = hashlib.sha256()
+    while chunk := os.read(descriptor, _CHUNK):
+        digest.update(chunk)
+        if stopped():
+            raise Stopped
+    return digest.hexdigest()
 
 
 def _claimed_at(claim: Claim) -> int:

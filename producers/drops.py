@@ -7,7 +7,7 @@ import mimetypes
 import os
 from collections.abc import Collection
 
-from producers.claims import Claim
+from producers.notes import Claim
 from producers.recipe import Occasion
 from producers.templates import Absent, OwnPath
 
@@ -21,7 +21,7 @@ def occasion(claim: Claim, uses: Collection[str] = VARIABLES) -> Occasion:
     path = os.fsdecode(claim.path)
     facts: dict[str, object] = {
         "name": claim.file_name,
-        "size": os.lstat(claim.path).st_size,
+        "size": claim.given.size if claim.given else os.lstat(claim.path).st_size,
         "mime": mimetypes.guess_type(claim.file_name)[0] or "application/octet-stream",
         "sha256": claim.sha256,
     }
@@ -29,9 +29,10 @@ def occasion(claim: Claim, uses: Collection[str] = VARIABLES) -> Occasion:
     values = {**facts, "path": OwnPath(path), "now": now}
     if "text" in uses:
         values["text"] = _text(claim.path)
-    return Occasion(
-        claim.id, f"drop:{claim.id}", values, args=(path,), context={**facts, "path": path}
-    )
+    context = {**facts, "path": path}
+    if claim.again:
+        context |= {"again": claim.again, "after": claim.after}
+    return Occasion(claim.id, f"drop:{claim.id}", values, args=(path,), context=context)
 
 
 def _text(path: bytes) -> str | Absent:

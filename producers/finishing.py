@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import producers.faults
@@ -14,7 +15,9 @@ import settings
 from durable.patience import Patience
 from durable.records import Entry, Record, State
 from durable.store import LeaseStore
-from producers.claims import Claim, Ledger, shown
+from producers.changes import whose
+from producers.claims import Ledger, shown
+from producers.notes import Claim
 from producers.putaway import put_away
 
 log = logging.getLogger(__name__)
@@ -22,6 +25,10 @@ log = logging.getLogger(__name__)
 FOLLOW_S = 1.0  # between looks at the queue while files are claimed
 #: Records per look: ten thousand waiting files must not keep Redis busy.
 AT_ONCE = 200
+#: Of a file that changes under each of its tasks: so many more are made of it. One that grows for ever runs no more.
+MOST_AGAIN = 3
+#: So long a file that somebody has open for writing is not put away.
+OPEN_FOR_S = 3600.0
 
 
 class Finisher:
@@ -33,13 +40,17 @@ class Finisher:
         ledger: Ledger,
         store: LeaseStore,
         faults: producers.faults.Faults,
+        stopped: Callable[[], bool],
     ) -> None:
+        self.config, self._stopped = config, stopped
         self.done, self.failed = config.done, os.fsencode(config.failed)
         self.ledger, self.store, self._fault = ledger, store, faults
         self.open: dict[str, Claim] = {}
         self._doomed: dict[str, tuple[Claim, str]] = {}  # to Failed, once the disk lets us
         self._journal = f"watcher:{config.name}"
         self._untold: deque[Entry] = deque()
+        self._open_since: dict[str, float] = {}
+        self._renewed: list[Claim] = []
         self.due = 0.0
         self.disk = Patience("files cannot be put away", log)
 
@@ -58,10 +69,13 @@ class Finisher:
         """From now on, wait for this claim's task to end."""
         self.open[claim.id] = claim
 
-    def finish_all(self, now: float) -> None:
-        """Put away the files of tasks that are final. Raises RedisError."""
+    def finish_all(self, now: float) -> list[Claim]:
+        """Put away the files of tasks that are final; claims of those that have changed meanwhile.
+
+        Raises RedisError and Stopped.
+        """
         if not self.waiting or now < self.due:
-            return
+            return []
         self._tell()
         self.due = now + FOLLOW_S
         ids = list(itertools.islice(self.open, AT_ONCE))
@@ -69,12 +83,14 @@ class Finisher:
         for task_id, record in zip(ids, self.store.records(ids), strict=True):
             claim = self.open.pop(task_id)
             try:
-                finished = self._finish(claim, record)
+                finished = self._finish(claim, record, now)
             except OSError as error:
                 finished, failed = False, error
             if not finished:
                 self.open[task_id] = claim  # at the end: the others have their turn first
         self._say(now, failed)
+        renewed, self._renewed = self._renewed, []
+        return renewed
 
     def _tell(self) -> None:
         """Said twice at worst, when a reply is lost; not at all when we are killed before: then the file is
@@ -103,15 +119,64 @@ class Finisher:
         else:
             self.disk.worked()
 
-    def _finish(self, claim: Claim, record: Record | None) -> bool:
+    def _finish(self, claim: Claim, record: Record | None, now: float) -> bool:
         """Put the file away if its task is final; whether nothing is left to do for it."""
         if record is None:
             reason = f"task {claim.id} is no longer in the queue; how it ended is not known"
             self._give_up(claim, reason)
             return True
-        if not record.state.final:
+        if not record.state.final or self._is_waited_for(claim, now):
             return False
         self._fault("final")
+        if os.path.isfile(claim.path) and not self.ledger.unchanged(claim, self._stopped):
+            self._finish_changed(claim, record)
+        else:
+            self._put_away(claim, record)
+        return True
+
+    def _is_waited_for(self, claim: Claim, now: float) -> bool:
+        """Whether somebody who had the file open when it was claimed still has; not for ever."""
+        if claim.alone or not os.path.isfile(claim.path) or not self.ledger.is_open(claim):
+            self._open_since.pop(claim.id, None)
+            return False
+        since = self._open_since.setdefault(claim.id, now)
+        if since == now:
+            log.warning(
+                "the task of %s has ended, but somebody has the file open for writing; waiting",
+                claim.file_name,
+            )
+        return now - since < OPEN_FOR_S
+
+    def _finish_changed(self, claim: Claim, record: Record) -> None:
+        """It holds what its task was not given: nobody's words go unread or are deleted."""
+        if whose(claim, record, os.lstat(claim.path).st_mtime_ns, self.config.edits) == "task":
+            log.info("%s was changed while its task ran", claim.file_name)
+            if record.state is State.SUCCEEDED and self.done == "delete":
+                reason = "it was changed after its task was given it, so it is not deleted"
+                self._keep(claim, reason)
+            else:
+                self._put_away(claim, record)
+        elif record.state is State.CANCELLED:
+            self._put_away(claim, record)
+        elif claim.again >= MOST_AGAIN:
+            reason = (
+                f"it has changed under {claim.again + 1} tasks in a row, the last one is {claim.id};"
+                " what came after that, no task has seen"
+            )
+            self._keep(claim, reason)
+        else:
+            new = self.ledger.renew(claim)
+            self._renewed.append(new)
+            log.warning(
+                "%s has changed since task %s was given it; it becomes task %s as soon as it is quiet",
+                *(claim.file_name, claim.id, new.id),
+            )
+
+    def _keep(self, claim: Claim, reason: str) -> None:
+        log.warning("%s is put into %s: %s", claim.file_name, shown(self.failed), reason)
+        self.give_up(claim, reason, "failed")
+
+    def _put_away(self, claim: Claim, record: Record) -> None:
         if record.state is not State.SUCCEEDED:
             why = record.reason or record.outcome
             self._move(claim, self.failed, f"{record.state.value}: {why}")
@@ -122,7 +187,6 @@ class Finisher:
         else:
             self.ledger.mark_kept(claim)
             log.info("%s succeeded and stays at %s", claim.file_name, shown(claim.path))
-        return True
 
     def give_up(self, claim: Claim, reason: str, what: str) -> None:
         """Move a file that has no task to tell its story to Failed, at the next round; the journal says why."""

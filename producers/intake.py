@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import logging
+import os
 from collections.abc import Callable
 
 import producers.faults
@@ -15,17 +17,23 @@ from durable.records import Entry, Submission
 from durable.store import LeaseStore
 from producers import inbox
 from producers.bell import Bell
-from producers.claims import Claim, Ledger, shown
+from producers.claims import Ledger, StillWritten, shown
 from producers.drops import occasion
-from producers.finishing import Finisher
+from producers.finishing import MOST_AGAIN, Finisher
+from producers.notes import Claim
 from producers.recipe import Occasion, Recipe
 from producers.remarks import Remarks
-from producers.settling import NameFilter, Sighting, settle
+from producers.settling import NameFilter, Sighting, fingerprint, settle
 from producers.templates import TemplateError
 
 log = logging.getLogger(__name__)
 
 BATCH = 100  # files per submit: a stop waits for one batch at most
+
+#: A quiet file that somebody has open for writing is taken after so long all the same: the program may have forgotten
+#: it. What comes later is seen when its task has ended.
+OPEN_FOR_S = 3600.0
+LOOK_AGAIN_S = 1.0  # at claimed files that were written to
 
 #: What says that the disk, not the one file, is the problem.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
@@ -49,7 +57,8 @@ class Intake:
         self.disk = Patience("disk", log)
         self.unsent: dict[str, Claim] = {}  # claimed, and not known to be in the queue
         self.sightings: dict[bytes, Sighting] = {}
-        self._fault = faults
+        self._quieting: dict[bytes, Sighting] = {}  # of claimed files that are not read yet, by id
+        self._fault, self._now = faults, 0.0
         self._filter = NameFilter(config.include, config.ignore)
         self._remarks = Remarks(log)
 
@@ -63,14 +72,36 @@ class Intake:
 
         `send` says whether the queue may be asked now.
         """
+        self._now = now
         if send():
-            self._send(list(self.unsent.values()))
+            self._send(self._read_before() + self._quiet(now))
         ready, due = self._look(now)
         for first in range(0, len(ready), BATCH):
             if self.bell.stopped or not send() or self.disk.waiting(now):
                 break
             self._send(self._claim_all(ready[first : first + BATCH], now))
-        return due
+        again = now + LOOK_AGAIN_S if self._quieting else None
+        return min((at for at in (due, again) if at is not None), default=None)
+
+    def take_back(self, claims: list[Claim]) -> None:
+        """Files that have changed since their tasks were given them are to be tasks once more."""
+        self.unsent |= {claim.id: claim for claim in claims}
+
+    def _read_before(self) -> list[Claim]:
+        """What may be in the queue already: it is never read anew, or nobody knew what its task was given."""
+        return [claim for claim in self.unsent.values() if claim.given]
+
+    def _quiet(self, now: float) -> list[Claim]:
+        """Of the claimed files that are still to be read, those that have become quiet."""
+        waiting = {c.id.encode(): c for c in self.unsent.values() if not c.given}
+        seen = {}
+        for key, claim in waiting.items():
+            with contextlib.suppress(FileNotFoundError):
+                seen[key] = fingerprint(os.lstat(claim.path))
+        settled = settle(self._quieting, seen, now, self.config.settle)
+        self._quieting = settled.sightings
+        gone = [claim for key, claim in waiting.items() if key not in seen]
+        return [*gone, *(waiting[key] for key in settled.ready)]
 
     def _look(self, now: float) -> tuple[list[bytes], float | None]:
         seen = inbox.scan(
@@ -81,7 +112,7 @@ class Intake:
         )
         for name, kind in seen.odd.items():
             self._remarks.odd(name, kind)
-        self._remarks.keep_only({**seen.files, **seen.odd})
+        self._remarks.keep_only({**seen.files, **seen.odd, **self._quieting})
         settled = settle(self.sightings, seen.files, now, self.config.settle)
         self.sightings = settled.sightings
         refused = self._remarks.refused
@@ -92,34 +123,43 @@ class Intake:
         return [claim for name in names if (claim := self._claim(name, now))]
 
     def _claim(self, name: bytes, now: float) -> Claim | None:
-        found = self.sightings.pop(name).fingerprint
+        found, since = self.sightings[name]
         try:
-            claim = self.ledger.claim(name, found)
+            claim = self.ledger.claim(name, found, even_open=now - since >= OPEN_FOR_S)
+        except StillWritten:
+            self._remarks.written(name, now - since)
+            return None
         except OSError as error:
             if error.errno in _DISK:
                 raise
+            del self.sightings[name]
             self._remarks.refuse(name, found, error, now)
             return None
+        del self.sightings[name]
         self.disk.worked()
         if claim:
             self.unsent[claim.id] = claim
+            if now - since >= OPEN_FOR_S:
+                self._quieting[claim.id.encode()] = Sighting(found, since)
         return claim
 
     def _send(self, claims: list[Claim]) -> None:
         """Submit; what cannot become a task is put away with the reason."""
         for first in range(0, len(claims), BATCH):
             part = claims[first : first + BATCH]
-            self.ledger.make_durable(part)
             batch = [made for claim in part if (made := self._made(claim))]
             if batch:
+                self.ledger.make_durable([claim for claim, _ in batch])
                 self._submit(batch)
 
     def _made(self, claim: Claim) -> tuple[Claim, Submission] | None:
         try:
-            hashed = claim if claim.sha256 else self.ledger.digest(claim, self._is_stopped)
-            self.unsent[claim.id] = hashed
+            known = claim if claim.given else self._read(claim)
+            self.unsent[claim.id] = known
             self._fault("hashed")
-            return hashed, self.recipe.submission(self._occasion(hashed))
+            return known, self.recipe.submission(self._occasion(known))
+        except StillWritten:
+            return None
         except FileNotFoundError:
             log.warning("%s has gone from %s", claim.file_name, shown(claim.folder))
             self.ledger.forget(claim)
@@ -129,6 +169,18 @@ class Intake:
             self.finisher.give_up(claim, str(error), "failed")
         del self.unsent[claim.id]
         return None
+
+    def _read(self, claim: Claim) -> Claim:
+        """Raises StillWritten, and has the file looked at again when it is quiet."""
+        key = claim.id.encode()
+        seen = self._quieting.pop(key, None)
+        quiet_s = self._now - seen.since if seen else 0.0
+        try:
+            return self.ledger.read(claim, self._is_stopped, even_open=quiet_s >= OPEN_FOR_S)
+        except StillWritten:
+            self._remarks.written(key, quiet_s, claim.file_name)
+            self._quieting[key] = seen or Sighting(fingerprint(os.lstat(claim.path)), self._now)
+            raise
 
     def _occasion(self, claim: Claim) -> Occasion:
         told = occasion(claim, self.recipe.uses)
@@ -140,10 +192,7 @@ class Intake:
         return self.bell.stopped
 
     def _submit(self, batch: list[tuple[Claim, Submission]]) -> None:
-        entries = [
-            Entry(journal=self.recipe.source, what="run", about=claim.file_name, place=place)
-            for place, (claim, _) in enumerate(batch, 1)
-        ]
+        entries = [self._entry(claim, place) for place, (claim, _) in enumerate(batch, 1)]
         done = self.store.submit([submission for _, submission in batch], None, entries)
         self._fault("submitted")
         for (claim, _), submitted in zip(batch, done, strict=True):
@@ -153,3 +202,12 @@ class Intake:
             else:
                 self.finisher.repeat(claim, submitted.id)
             del self.unsent[claim.id]
+
+    def _entry(self, claim: Claim, place: int) -> Entry:
+        what, why = "run", ""
+        if claim.again:
+            what = "again"
+            why = f"it changed after task {claim.after[:8]} was given it ({claim.again} of {MOST_AGAIN})"
+        return Entry(
+            journal=self.recipe.source, what=what, about=claim.file_name, place=place, why=why
+        )

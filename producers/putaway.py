@@ -119,8 +119,12 @@ def _was_placed(copy: bytes) -> bool:
 
 def _copy(source: bytes, target: bytes) -> None:
     _remove(target)
+    before = os.lstat(source)
     try:
         shutil.copyfile(source, target, follow_symlinks=False)
+        after = os.lstat(source)
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise OSError(errno.EAGAIN, "it changed while it was copied")
         shutil.copystat(source, target, follow_symlinks=False)
         with open(target, "rb") as file:
             os.fsync(file.fileno())

@@ -9,6 +9,7 @@ from producers.naming import writable
 from producers.settling import Fingerprint
 
 RETRY_S = 30.0
+PATIENT_S = 10.0
 
 
 class Remarks:
@@ -22,6 +23,12 @@ class Remarks:
     def odd(self, name: bytes, kind: str) -> None:
         """This entry is no regular file."""
         self._say(name, f"is {kind}, not a file; left alone")
+
+    def written(self, name: bytes, quiet_s: float, called: str = "") -> None:
+        """Somebody has this quiet file open for writing; said when that lasts."""
+        if quiet_s >= PATIENT_S:
+            words = "is open for writing in another program; waits until it is closed"
+            self._say(name, words, called)
 
     def refuse(self, name: bytes, found: Fingerprint, error: OSError, now: float) -> None:
         """This file cannot be claimed; it is tried again when it changes, or after a while."""
@@ -39,7 +46,7 @@ class Remarks:
             for name in [name for name in known if name not in names]:
                 del known[name]
 
-    def _say(self, name: bytes, words: str) -> None:
+    def _say(self, name: bytes, words: str, called: str = "") -> None:
         if self._said.get(name) != words:
             self._said[name] = words
-            self._log.warning("%s %s", writable(name), words)
+            self._log.warning("%s %s", called or writable(name), words)

@@ -54,7 +54,7 @@ class Watcher:
         self.clock = clock
         self.folder = Folder(config.path, self.bell.ring, recursive=config.recursive)
         self.ledger = Ledger(self.folder.root, faults)
-        self.finisher = Finisher(config, self.ledger, store, faults)
+        self.finisher = Finisher(config, self.ledger, store, faults, lambda: self.bell.stopped)
         self.intake = Intake(config, self.ledger, self.finisher, store, recipe, self.bell, faults)
         self.redis = Patience("Redis", log)
         self._taken_over = False
@@ -85,7 +85,9 @@ class Watcher:
             self._take_over()
             due = self.intake.take_in(now, lambda: not self.redis.waiting(now))
             if not self.redis.waiting(now):
-                self.finisher.finish_all(now)
+                renewed = self.finisher.finish_all(now)
+                self.intake.take_back(renewed)
+                due = now if renewed else due
                 self.redis.worked()
         except Stopped:
             return 0.0

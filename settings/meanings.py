@@ -96,6 +96,7 @@ WATCHER = {
     "failed": "Where it goes when its task has not. `Failed` beside the watched one otherwise.",
     "settle": "A file is complete when it has not changed for so long; 0 for writers that rename into place.",
     "recursive": "Whether folders inside count too.",
+    "edits": "Whether tasks change their file themselves, so that a changed file is not run again.",
     "include": "Only files whose names match one of these patterns.",
     "ignore": "Never those that match one of these.",
     "shared": "Whether all machines see this folder under the same path, so that consumers of any of them may "

@@ -129,6 +129,8 @@ class Watcher(Struct, frozen=True, kw_only=True):
     result: Text | None = None
     settle: Pause = Duration(2)
     recursive: bool = False
+    # Tasks change their file themselves: a file that has changed under its task is not run again.
+    edits: bool = False
     include: Texts = ()
     ignore: Texts = IGNORED
     # A file of the same content as an earlier one is no new task where this is `content`.

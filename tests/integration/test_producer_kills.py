@@ -8,9 +8,10 @@ import os
 import random
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -22,15 +23,20 @@ from tests.site import Site
 KILLS = 60
 #: Starting takes half a second: some are killed before they work, most at work.
 LONGEST_LIFE_S = 2.0
+HALF = "half of it"
 PRODUCERS = (("watch", "inbox"), ("poll", "items"), ("scheduler", ""))
 
 
 class Stream(threading.Thread):
-    """Drops files and lists items, some a second, until it is told to stop."""
+    """Drops files and lists items, some a second, until it is told to stop.
+
+    Some files are written in place, slowly: there are always three of which only the first half is there.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(daemon=True)
-        self.folder, self.files, self.items = folder, 0, 0
+        self.folder, self.files, self.items, self.slow = folder, 0, 0, 0
+        self._halves: deque[TextIO] = deque()
         self.ended = threading.Event()
         (folder / "Inbox").mkdir()
         (folder / "items").touch()
@@ -38,7 +44,7 @@ class Stream(threading.Thread):
     def run(self) -> None:
         for number in itertools.count():
             if self.ended.wait(0.15):
-                return
+                break
             draft = self.folder / "draft"
             draft.write_text(f"file {number}")
             os.rename(draft, self.folder / "Inbox" / f"f{number}.txt")
@@ -46,11 +52,25 @@ class Stream(threading.Thread):
             with (self.folder / "items").open("a") as items:
                 items.write(f'{{"id": "i{number}"}}\n')
             self.items = number + 1
+            if number % 3 == 0:
+                self._write_slowly(3)
+        self._write_slowly(0)
+
+    def _write_slowly(self, open_files: int) -> None:
+        if open_files:
+            half: TextIO = (self.folder / "Inbox" / f"s{self.slow}.txt").open("w")
+            half.write(HALF)
+            half.flush()
+            self._halves.append(half)
+            self.slow += 1
+        while len(self._halves) > open_files:
+            with self._halves.popleft() as half:
+                half.write(HALF)
 
 
 @pytest.fixture
 def site(short_tmp: Path) -> Iterator[Site]:
-    inbox = {"path": "Inbox", "settle": 0, "prompt": "file {{ name }}"}
+    inbox = {"path": "Inbox", "settle": 0, "prompt": "file {{ name }} {{ size }}"}
     items = {"every": "1s", "command": ["cat", "items"], "prompt": "item {{ id }}"}
     often = {"every": "1s", "catch_up": "all", "overlap": "allow", "prompt": "tick {{ tick }}"}
     made = Site(
@@ -92,7 +112,8 @@ def test_producers_that_are_killed_sixty_times_lose_nothing_and_double_nothing(
     def prompts() -> list[str]:
         return [prompt(task) for task in store.page(State.QUEUED, limit=100_000)]
 
-    wanted = {f"file f{n}.txt" for n in range(stream.files)}
+    wanted = {f"file f{n}.txt {len(f'file {n}')}" for n in range(stream.files)}
+    wanted |= {f"file s{n}.txt {len(HALF * 2)}" for n in range(stream.slow)}
     wanted |= {f"item i{n}" for n in range(stream.items)}
     wait_until(lambda: wanted <= set(prompts()), 60, f"everything is a task (seed {seed})")
     said = Counter(prompts())
@@ -102,7 +123,7 @@ def test_producers_that_are_killed_sixty_times_lose_nothing_and_double_nothing(
     lost = len(wanted - set(said)) + owed - len(ticks)
     doubled = sum(count - 1 for count in said.values())
     tell(
-        f"{sum(killed.values())} kills of three producers, {stream.files} files, {stream.items} items, "
-        f"{len(ticks)} ticks: lost {lost}, doubled {doubled} (seed {seed})"
+        f"{sum(killed.values())} kills of three producers, {stream.files} files, {stream.slow} slow ones,"
+        f" {stream.items} items, {len(ticks)} ticks: lost {lost}, doubled {doubled} (seed {seed})"
     )
     assert (lost, doubled) == (0, 0), f"seed {seed}"

@@ -21,7 +21,7 @@ import redis
 
 from durable.records import Lease, Record, State
 from durable.store import LeaseStore
-from producers import claims, events, folder, putaway
+from producers import claims, events, folder, notes, putaway
 from producers.drops import VARIABLES
 from producers.recipe import Recipe
 from producers.watcher import Watcher
@@ -340,7 +340,7 @@ def test_a_file_of_any_name_is_read_by_a_path_on_one_line_and_gets_its_name_back
 def test_a_file_whose_note_was_torn_by_a_power_failure_still_gets_its_name_back(rig: Rig) -> None:
     rig.drop("a.txt")
     rig.settle()
-    rig.claimed[0].joinpath(".baton.json").write_bytes(b"")
+    rig.claimed[0].joinpath(".baton.sent.json").write_bytes(b"")
     rig.restart()
     rig.step()
     rig.end()
@@ -351,7 +351,7 @@ def test_a_file_whose_note_was_torn_by_a_power_failure_still_gets_its_name_back(
 def test_a_note_that_somebody_changed_leads_nowhere_else(rig: Rig, name: str) -> None:
     rig.drop("a.txt")
     rig.settle()
-    note = rig.claimed[0] / ".baton.json"
+    note = rig.claimed[0] / ".baton.sent.json"
     note.write_text(json.dumps({**json.loads(note.read_text()), "name": name}))
     rig.restart()
     rig.step()
@@ -433,14 +433,14 @@ def test_an_unreadable_file_waits_where_it_is_until_it_can_be_read(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     closed = True
-    really = claims._check_readable
+    really = claims._check
 
-    def check(path: bytes) -> None:  # root reads everything, so the refusal is played
+    def check(path: bytes, even_open: bool) -> None:  # root reads everything: the refusal is played
         if closed and path.endswith(b"secret"):
             raise PermissionError(errno.EACCES, "Permission denied")
-        really(path)
+        really(path, even_open)
 
-    monkeypatch.setattr(claims, "_check_readable", check)
+    monkeypatch.setattr(claims, "_check", check)
     rig.drop("secret")
     rig.drop("open")
     assert len(rig.settle()) == 1, "the others go on"
@@ -498,7 +498,7 @@ def test_a_folder_put_in_the_place_of_a_file_in_the_last_moment_goes_back(
 def test_a_claimed_file_that_vanishes_before_it_is_sent_is_said_and_over(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(claims.Ledger, "digest", lambda *_: _raise(FileNotFoundError()))
+    monkeypatch.setattr(claims.Ledger, "read", lambda *_, **__: _raise(FileNotFoundError()))
     rig.drop("a.txt")
     rig.settle()
     assert "a.txt has gone" in caplog.text
@@ -531,7 +531,7 @@ def test_a_disk_that_fills_between_submit_and_note_doubles_nothing(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        claims, "_write", lambda *_, **__: _raise(OSError(errno.ENOSPC, "No space left"))
+        notes, "mark_sent", lambda *_: _raise(OSError(errno.ENOSPC, "No space left"))
     )
     rig.drop("a.txt")
     for _ in range(3):
@@ -860,6 +860,26 @@ def test_done_may_be_on_another_file_system(tmp_path: Path, elsewhere: Path) -> 
     assert (stat.S_IMODE(status.st_mode), status.st_mtime) == (0o640, 2)
     assert not source.exists()
     assert {path.name for path in elsewhere.iterdir()} == {"a.txt", "a (2).txt"}
+
+
+def test_a_file_that_changes_while_it_is_copied_is_not_removed(
+    tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "a"
+    source.write_text("x")
+    really = shutil.copyfile
+
+    def copy(*args: Any, **more: Any) -> None:
+        really(*args, **more)
+        source.write_text("xy")
+
+    monkeypatch.setattr(shutil, "copyfile", copy)
+    where = (os.fsencode(source), os.fsencode(elsewhere), b"a.txt", "id")
+    with pytest.raises(OSError, match="changed while it was copied"):
+        putaway.put_away(*where)
+    monkeypatch.undo()
+    putaway.put_away(*where)
+    assert {p.name: p.read_text() for p in elsewhere.iterdir()} == {"a.txt": "xy"}
 
 
 @pytest.mark.parametrize("step", ["copied", "placed"])
