@@ -62,7 +62,7 @@ def known() -> list[Schedule]:
     makers = Makers(tasks.claude_submission, tasks.task_submission, settings.base)
     tasks.load_user_tasks()
     found = from_settings(settings.schedules, settings.environ, makers)
-    found += from_huey(tasks.huey, settings.environ, makers)
+    found += from_huey(tasks.huey, settings.environ, makers, settings.timezone)
     return sorted(found, key=lambda schedule: schedule.name)
 
 

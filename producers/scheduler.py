@@ -251,7 +251,7 @@ def run(settings: types.Settings, name: str, ready: Callable[[], None]) -> int:
     try:
         tasks.load_user_tasks()
         schedules = from_settings(settings.schedules, settings.environ, makers)
-        schedules += from_huey(tasks.huey, settings.environ, makers)
+        schedules += from_huey(tasks.huey, settings.environ, makers, settings.timezone)
     except (CronError, TemplateError, BatonError) as error:
         log.error("%s", error)
         return os.EX_CONFIG

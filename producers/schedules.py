@@ -110,15 +110,20 @@ def spread(name: str, jitter_s: float) -> dt.timedelta:
     return dt.timedelta(seconds=int(part * jitter_s))
 
 
-def from_huey(huey: Any, environ: Mapping[str, str], makers: Makers) -> list[Schedule]:
-    """Huey's periodic tasks: exact with `cron(...)`, minute by minute with any other validator."""
+def from_huey(
+    huey: Any, environ: Mapping[str, str], makers: Makers, timezone: str | None = None
+) -> list[Schedule]:
+    """Huey's periodic tasks: exact with `cron(...)`, minute by minute with any other validator.
+
+    `timezone` is that of expressions which name none. Raises CronError.
+    """
     found = []
     for task in huey._registry.periodic_tasks:
         kind = type(task)
         name = huey._registry.task_to_string(kind)
         spec = getattr(kind, "cron_spec", None)
         if isinstance(spec, CronSpec):
-            clock: Clockwork = CronClock(Cron(spec, zone(spec.timezone, environ)))
+            clock: Clockwork = CronClock(Cron(spec, zone(spec.timezone or timezone, environ)))
         else:
             clock = MinuteClock(task.validate_datetime, huey.utc)
         timing = Timing(clock, _policy_of(kind, name))

@@ -257,14 +257,25 @@ def _consumer(settings: Settings, name: str) -> dict[str, Any]:
     }
 
 
+def _poller(settings: Settings, name: str) -> dict[str, Any]:
+    poller = settings.pollers[name]
+    named = settings_entries.named_variables(ClaudeOptions(), [poller])
+    secrets = {key: settings.environ.get(key) for key in sorted(named)}
+    return {"poller": _plain(poller), "dotenv": _digest(secrets)}
+
+
 def _scheduler(settings: Settings, name: str) -> dict[str, Any]:
-    return {"schedules": _plain(settings.schedules), "tasks": list(settings.tasks)}
+    return {
+        "schedules": _plain(settings.schedules),
+        "tasks": list(settings.tasks),
+        "timezone": settings.timezone,
+    }
 
 
 _ROLES: dict[str, Callable[[Settings, str], dict[str, Any]]] = {
     "redis": lambda settings, name: {},
     "watch": lambda settings, name: {"watcher": _plain(settings.watchers[name])},
-    "poll": lambda settings, name: {"poller": _plain(settings.pollers[name])},
+    "poll": _poller,
     "scheduler": _scheduler,
     "consumer": _consumer,
 }

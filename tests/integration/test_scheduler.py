@@ -518,6 +518,23 @@ def test_huey_s_periodic_tasks_fire_with_cron_and_with_crontab(
     ]
 
 
+def test_a_periodic_task_that_names_no_zone_goes_by_the_one_of_the_file(huey: BatonHuey) -> None:
+    @huey.periodic_task(CronSpec("0 9 * * *"))
+    def ours() -> None: ...
+
+    @huey.periodic_task(CronSpec("0 9 * * *", "Europe/Berlin"))
+    def theirs() -> None: ...
+
+    found = {
+        s.name.rpartition(".")[2]: s.clock.next(START)
+        for s in from_huey(huey, {"TZ": "UTC"}, makers_for(huey), "Asia/Tokyo")
+    }
+    assert found == {
+        "ours": dt.datetime(2026, 11, 24, 0, 0, tzinfo=dt.UTC),
+        "theirs": dt.datetime(2026, 11, 24, 8, 0, tzinfo=dt.UTC),
+    }
+
+
 def test_a_periodic_task_says_what_of_its_late_and_overlapping_ticks(huey: BatonHuey) -> None:
     @huey.periodic_task(crontab(), catch_up="all", catch_up_window="2h", overlap="queue")
     def one() -> None: ...

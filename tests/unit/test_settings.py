@@ -673,6 +673,18 @@ def test_a_new_password_or_token_in_dotenv_restarts_who_uses_it(load: Load) -> N
     assert plain[0] != password[0]
 
 
+@pytest.mark.parametrize(
+    "entry", ["http: {url: 'http://h', bearer: TOKEN}", "command: x, env: [TOKEN]"]
+)
+def test_a_new_token_restarts_the_poller_that_sends_it_and_no_other(load: Load, entry: str) -> None:
+    text = f"pollers:\n  a: {{every: 1m, prompt: x, {entry}}}\n"
+    text += "  b: {every: 1m, prompt: x, feed: 'http://h'}\n"
+    before, after = load(text, "TOKEN=a\n"), load(text, "TOKEN=b\n")
+    changed = [n for n in "ab" if before.describe("poll", n) != after.describe("poll", n)]
+    assert changed == ["a"]
+    assert "TOKEN=a" not in str(before.describe("poll", "a"))
+
+
 def test_a_description_goes_through_json_unchanged(load: Load) -> None:
     found = load(BEFORE)
     for role, name in ROLES.items():
