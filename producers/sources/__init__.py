@@ -17,12 +17,16 @@ class Item:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A whole answer of a source, and the place from which it wants to go on next time."""
+    """A whole answer of a source, and the place from which it wants to go on next time.
+
+    `again` is the place for an answer of which not all could be taken: it asks for these items once more.
+    """
 
     items: tuple[Item, ...]
     place: str = ""
     more: bool = False  # there is more to fetch from `place` on, at once
     wait_s: float = 0.0  # how long the source asks to be left alone
+    again: str | None = None  # None: `place` serves for that as well
 
 
 class SourceError(Exception):

@@ -10,6 +10,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import settings as types
 from producers.sources import SourceError
 
+#: Headers that carry no secret; any other that is written in baton.yaml may.
+_HARMLESS = frozenset(
+    ("accept", "accept-language", "cache-control", "content-type", "from", "user-agent")
+)
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -21,6 +25,7 @@ class Access:
         self._environ = environ
         self.secret = bool(config.bearer or config.basic)
         self.headers = {name.lower(): self._filled(value) for name, value in config.headers.items()}
+        self.secret = self.secret or not _HARMLESS.issuperset(self.headers)
         self._secret_query = {
             name: self._filled(text)
             for name, text in config.query.items()

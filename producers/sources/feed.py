@@ -34,8 +34,8 @@ class Feed:
         if answer.status == 304:
             return Fetched((), place, wait_s=answer.wait_s)
         items = parse(answer.body, answer.headers.get("content-type", ""), answer.url)
-        after = Place.of(self.access.address, answer.headers)
-        return Fetched(items, after.text(), wait_s=answer.wait_s)
+        after, anew = Place.of(self.access.address, answer.headers), Place(self.access.address)
+        return Fetched(items, after.text(), wait_s=answer.wait_s, again=anew.text())
 
 
 def parse(body: bytes, content_type: str, url: str) -> tuple[Item, ...]:

@@ -19,6 +19,8 @@ from producers.sources.web import Answer, Request, Web, shown
 
 #: Followed in one fetch; what is beyond is fetched from there at once, in the next.
 PAGES_AT_ONCE = 20
+#: An answer of more pages than this has no end: a page leads back to an earlier one.
+MOST_PAGES = 2000
 
 
 class Http:
@@ -33,33 +35,35 @@ class Http:
         self._next = None if config.next in (None, "link") else _compiled("next", config.next)
 
     def fetch(self, place: str, stopped: Callable[[], bool]) -> Fetched:
-        """Every page from `place` on, PAGES_AT_ONCE at most."""
+        """Every page from `place` on, PAGES_AT_ONCE at most, and none past an exhausted limit."""
         stood = Place.read(place, self.access.address)
         request = self._request(stood)
         items: list[Item] = []
-        first: Answer | None = None
+        walked = {self.access.address, request.url}
         wait_s = 0.0
-        for _ in range(PAGES_AT_ONCE):
+        for pages in range(stood.pages + 1, stood.pages + PAGES_AT_ONCE + 1):
             answer = self.web.ask(request, stopped)
-            first, wait_s = first or answer, max(wait_s, answer.wait_s)
             if answer.status == 304:
-                return Fetched((), place, wait_s=wait_s)
+                return Fetched((), place, wait_s=answer.wait_s)
+            wait_s = max(wait_s, answer.wait_s)
             data = _json(answer) if answer.status == 200 else []
             items += self._found(data, answer.url)
             to = self._next_page(data, answer)
             if to is None:
-                assert first is not None
-                # what began in the middle says nothing of the first page's validators
-                after = (
-                    stood.ended() if stood.next else Place.of(self.access.address, first.headers)
-                )
-                return Fetched(tuple(items), after.text(), wait_s=wait_s)
-            request = self._following(to)
-        begun = (
-            stood if stood.next else Place.of(self.access.address, first.headers if first else {})
-        )
+                return self._ended(items, answer, wait_s)
+            request = self._following(to, walked, pages)
+            if answer.limit_s:
+                break
         where = self.access.without_secrets(request.url)
-        return Fetched(tuple(items), begun.at(where).text(), more=True, wait_s=wait_s)
+        on = Place(self.access.address, next=where, pages=pages)
+        return Fetched(tuple(items), on.text(), more=True, wait_s=answer.limit_s)
+
+    def _ended(self, items: list[Item], answer: Answer, wait_s: float) -> Fetched:
+        """All is fetched. Validators of one page say nothing of the others, so only a single one's are kept."""
+        anew = Place(self.access.address)
+        single = self.config.next is None
+        place = Place.of(self.access.address, answer.headers) if single else anew
+        return Fetched(tuple(items), place.text(), wait_s=wait_s, again=anew.text())
 
     def _request(self, stood: Place) -> Request:
         body = None
@@ -72,15 +76,18 @@ class Http:
         headers |= {} if stood.next else stood.conditions()
         return Request(url, self.config.method, headers, body, self.access.secret)
 
-    def _following(self, url: str) -> Request:
-        """The request for another page: unconditional."""
+    def _following(self, url: str, walked: set[str], pages: int) -> Request:
+        """The request for another page: unconditional, to the same host, to no page for the second time."""
         mine, other = urlsplit(self.access.address), urlsplit(url)
         if self.access.secret and (mine.scheme, mine.netloc) != (other.scheme, other.netloc):
             raise SourceError(
                 f"the next page is at {shown(url)}: credentials do not go to another host"
             )
-        stood = Place(self.access.address, next=url)
-        return self._request(stood)
+        request = self._request(Place(self.access.address, next=url))
+        if request.url in walked or pages >= MOST_PAGES:
+            raise SourceError(f"{shown(url)}: after {pages} pages the next ones go in a circle")
+        walked.add(request.url)
+        return request
 
     def _found(self, data: Any, url: str) -> Iterator[Item]:
         found = _search(self._items, data, "items")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Place:
     etag: str = ""
     modified: str = ""
     next: str = ""  # a page that was not fetched yet
+    pages: int = 0  # how many there were before it
 
     @classmethod
     def read(cls, text: str, address: str) -> Place:
@@ -24,7 +25,8 @@ class Place:
             fields = json.loads(text)
             if fields["of"] != _digest(address):
                 return cls(address)
-            return cls(address, str(fields["etag"]), str(fields["modified"]), str(fields["next"]))
+            validators = str(fields["etag"]), str(fields["modified"])
+            return cls(address, *validators, str(fields["next"]), int(fields.get("pages", 0)))
         except (ValueError, KeyError, TypeError):
             return cls(address)
 
@@ -32,14 +34,6 @@ class Place:
     def of(cls, address: str, headers: Mapping[str, str]) -> Place:
         """After a whole answer."""
         return cls(address, headers.get("etag", ""), headers.get("last-modified", ""))
-
-    def at(self, url: str) -> Place:
-        """The same, with more to be fetched from there."""
-        return replace(self, next=url)
-
-    def ended(self) -> Place:
-        """The same, with every page fetched."""
-        return replace(self, next="")
 
     def conditions(self) -> dict[str, str]:
         """The headers that let the server say that nothing is new."""
@@ -49,7 +43,7 @@ class Place:
     def text(self) -> str:
         """The cursor that stands for it."""
         fields = {"of": _digest(self.address), "etag": self.etag, "modified": self.modified}
-        return json.dumps(fields | {"next": self.next})
+        return json.dumps(fields | {"next": self.next, "pages": self.pages})
 
 
 def _digest(address: str) -> str:

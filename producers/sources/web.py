@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
 
 from producers.sources import RefusedError, SourceError, Stopped
+from producers.sources.alarm import OutOfTimeError, at_most
 
 #: What an answer may weigh when it is unpacked, bytes.
 SIZE_LIMIT = 20 << 20
@@ -22,7 +23,10 @@ MOST_REDIRECTS = 5
 #: A source that asks for more patience than this is asked again nevertheless, s.
 LONGEST_WAIT_S = 86_400.0
 _CONNECT_S, _READ_S = 10.0, 30.0
+_SLACK_S = 1.0  # the limits that say what was waited for come first
 _PIECE = 1 << 16
+#: What the headers of a limit begin with: GitHub's, X's, and those of the draft, which GitLab sends.
+_LIMITS = ("x-ratelimit", "x-rate-limit", "ratelimit")
 _MOVED = {301, 302, 303, 307, 308}
 _AGENT = "baton (a poller; +python urllib3)"
 
@@ -46,7 +50,8 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     url: str
-    wait_s: float = 0.0  # how long the server asks to be left alone
+    wait_s: float = 0.0  # how long the server asks to be left alone, s
+    limit_s: float = 0.0  # of that, how long because there was too much of us
 
 
 class Web:
@@ -59,6 +64,14 @@ class Web:
     def ask(self, request: Request, stopped: Callable[[], bool]) -> Answer:
         """The whole answer. Raises SourceError, RefusedError (401, 403) and Stopped."""
         deadline = time.monotonic() + self.timeout_s
+        try:
+            with at_most(self.timeout_s + _SLACK_S):
+                return self._followed(request, deadline, stopped)
+        except OutOfTimeError:
+            raise SourceError(self._late(shown(request.url))) from None
+
+    def _followed(self, request: Request, deadline: float, stopped: Callable[[], bool]) -> Answer:
+        """The answer at the end of the redirects."""
         for _ in range(MOST_REDIRECTS + 1):
             found = self._ask_once(request, deadline, stopped)
             if isinstance(found, Answer):
@@ -120,15 +133,16 @@ class Web:
 
     def _judged(self, answer: Answer, where: str) -> Answer:
         """The answer if it is one; else what its status means."""
-        wait_s = asked_to_wait(answer.headers, self._wall())
+        limit_s = asked_to_stop(answer.headers, self._wall())
         if answer.status in (200, 204, 304):
-            return Answer(answer.status, answer.headers, answer.body, answer.url, wait_s)
+            wait_s = asked_to_wait(answer.headers, self._wall())
+            return replace(answer, wait_s=wait_s, limit_s=limit_s)
         said = f"{where} answered {answer.status}"
-        if answer.status in (401, 403) and not wait_s:
+        if answer.status in (401, 403) and not limit_s:
             raise RefusedError(
-                f"{said}: its credentials are refused; correct them, then ./baton restart"
+                f"{said}: its credentials are refused; correct them, then ./baton up"
             )
-        raise SourceError(said, wait_s=wait_s)
+        raise SourceError(said, wait_s=limit_s)
 
 
 def redirected(request: Request, status: int, to: str) -> Request:
@@ -149,12 +163,15 @@ def redirected(request: Request, status: int, to: str) -> Request:
 
 
 def asked_to_wait(headers: Mapping[str, str], now: float) -> float:
-    """Seconds that the server wants to be left alone, from Retry-After, X-RateLimit and max-age; at most a day."""
-    waits = [
-        _retry_after(headers.get("retry-after", ""), now),
-        _rate_limit(headers, now),
-        _max_age(headers.get("cache-control", "")),
-    ]
+    """Seconds for which a whole answer holds, from max-age and from what `asked_to_stop` reads; at most a day."""
+    held = _max_age(headers.get("cache-control", ""))
+    return max(min(LONGEST_WAIT_S, held), asked_to_stop(headers, now))
+
+
+def asked_to_stop(headers: Mapping[str, str], now: float) -> float:
+    """Seconds that the server wants to be left alone, from Retry-After and X-RateLimit; at most a day."""
+    waits = [_retry_after(headers.get("retry-after", ""), now)]
+    waits += [_rate_limit(headers, name, now) for name in _LIMITS]
     return min(LONGEST_WAIT_S, max(0.0, *waits))
 
 
@@ -167,10 +184,10 @@ def _retry_after(text: str, now: float) -> float:
         return 0.0
 
 
-def _rate_limit(headers: Mapping[str, str], now: float) -> float:
+def _rate_limit(headers: Mapping[str, str], name: str, now: float) -> float:
     """Only when nothing is left: GitHub and others name the reset as Unix seconds, some as seconds from now."""
-    reset = headers.get("x-ratelimit-reset", "")
-    if headers.get("x-ratelimit-remaining", "").strip() != "0" or not reset.isdecimal():
+    reset = headers.get(f"{name}-reset", "").strip()
+    if headers.get(f"{name}-remaining", "").strip() != "0" or not reset.isdecimal():
         return 0.0
     value = float(reset)
     return value - now if value > 1e9 else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from producers.sources import Fetched, RefusedError, SourceError, Stopped
+from producers.sources import http as source
 from producers.sources.feed import Feed
 from producers.sources.http import PAGES_AT_ONCE, Http
 from producers.sources.web import SIZE_LIMIT, Web, asked_to_wait, shown
@@ -142,6 +144,17 @@ def test_an_answer_that_drips_is_given_up_after_the_whole_time(web: WebServer) -
     assert time.monotonic() - begun < 5
 
 
+def test_headers_that_drip_are_given_up_after_the_whole_time(web: WebServer) -> None:
+    def answer(asked: Asked) -> Reply:
+        return Reply(b"[]", headers={"X-Long": "x"}, slowly=0.2)
+
+    web.replies["/"] = answer
+    begun = time.monotonic()
+    assert "no whole answer after 0.5 s" in refused(http(web, timeout_s=0.5))
+    assert time.monotonic() - begun < 4
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
 def test_an_answer_that_never_comes_is_given_up(web: WebServer) -> None:
     def never() -> Iterator[bytes]:
         time.sleep(3)
@@ -171,6 +184,8 @@ NOW = 1_800_000_000.0
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1800000090"}, 90),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"}, 30),
         ({"x-ratelimit-remaining": "7", "x-ratelimit-reset": "1800000090"}, 0),
+        ({"x-rate-limit-remaining": "0", "x-rate-limit-reset": "1800000090"}, 90),
+        ({"ratelimit-remaining": "0", "ratelimit-reset": "1800000090"}, 90),
         ({"cache-control": "private, max-age=300"}, 300),
         ({"cache-control": "no-store, max-age=0"}, 0),
     ],
@@ -197,6 +212,16 @@ def test_refused_credentials_are_another_thing_than_a_failure(web: WebServer, st
     web.replies["/"] = Reply(status=status)
     with pytest.raises(RefusedError, match="credentials are refused"):
         fetch(http(web, bearer="TOKEN"))
+
+
+@pytest.mark.parametrize(("status", "kind"), [(404, SourceError), (403, RefusedError)])
+def test_how_long_an_error_may_be_cached_is_no_wish_to_be_left_alone(
+    web: WebServer, status: int, kind: type[SourceError]
+) -> None:
+    web.replies["/"] = Reply(status=status, headers={"Cache-Control": "max-age=86400"})
+    with pytest.raises(kind) as error:
+        fetch(http(web))
+    assert error.value.wait_s == 0.0
 
 
 # -- conditional requests
@@ -278,8 +303,65 @@ def test_more_pages_than_one_fetch_follows_are_fetched_from_there(web: WebServer
     second = fetch(source, first.place)
     assert (ids(second), second.more) == ([str(n) for n in range(PAGES_AT_ONCE, pages)], False)
     assert all("key=s3cret" in asked.path for asked in web.asked)
-    fetch(source, second.place)
-    assert web.asked[-PAGES_AT_ONCE].headers["if-none-match"] == '"7"', "those of the first page"
+
+
+def test_a_new_item_on_a_later_page_is_seen_though_the_first_page_is_as_it_was(
+    web: WebServer,
+) -> None:
+    def first(asked: Asked) -> Reply:
+        if asked.headers.get("if-none-match") == '"1"':
+            return Reply(status=304)
+        return said([{"id": 1}], headers={"ETag": '"1"', "Link": '</2>; rel="next"'})
+
+    web.replies["/"] = first
+    web.replies["/2"] = said([{"id": 2}])
+    place = fetch(http(web, next="link")).place
+    web.replies["/2"] = said([{"id": 2}, {"id": 3}])
+    assert ids(fetch(http(web, next="link"), place)) == ["1", "2", "3"]
+
+
+def test_pages_that_go_in_a_circle_are_an_error_and_not_asked_for_ever(web: WebServer) -> None:
+    web.replies["/"] = said([{"id": 1}], headers={"Link": '</2>; rel="next"'})
+    web.replies["/2"] = said([{"id": 2}], headers={"Link": '</2>; rel="next"'})
+    assert "in a circle" in refused(http(web, next="link"))
+    web.replies["/2"] = said([{"id": 2}], headers={"Link": '</>; rel="next"'})
+    assert "in a circle" in refused(http(web, next="link"))
+
+
+def test_a_circle_of_many_pages_ends_too(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "MOST_PAGES", 45)
+
+    def page(asked: Asked) -> Reply:
+        number = (int(asked.path.partition("page=")[2] or 0) + 1) % 40 + 2
+        return said([{"id": number}], headers={"Link": f'</?page={number}>; rel="next"'})
+
+    web.replies = dict.fromkeys(["/", *(f"/?page={n}" for n in range(50))], page)
+    place = ""
+    for _ in range(2):
+        found = fetch(http(web, next="link"), place)
+        place = found.place
+        assert found.more
+    assert "after 45 pages" in refused(http(web, next="link"), place)
+
+
+def test_no_page_is_asked_for_past_an_exhausted_limit(web: WebServer) -> None:
+    used_up = {
+        "X-RateLimit-Remaining": "0",
+        "X-RateLimit-Reset": "50",
+        "Cache-Control": "max-age=9",
+    }
+    web.replies["/"] = said([{"id": 1}], headers={"Link": '</2>; rel="next"', **used_up})
+    web.replies["/2"] = said([{"id": 2}])
+    first = fetch(http(web, next="link"))
+    assert (ids(first), first.more, first.wait_s) == (["1"], True, 50.0)
+    assert ids(fetch(http(web, next="link"), first.place)) == ["2"]
+
+
+def test_what_could_not_be_taken_is_asked_for_again_in_full(web: WebServer) -> None:
+    web.replies["/"] = conditional('"1"', [{"id": 1}])
+    found = fetch(http(web))
+    assert found.again is not None
+    assert ids(fetch(http(web), found.again)) == ["1"]
 
 
 # -- credentials, redirects
@@ -314,7 +396,9 @@ def test_a_redirect_is_followed_but_not_with_credentials_to_another_host(web: We
     before = len(web.asked)
     assert "credentials do not go to another host" in refused(http(web, bearer="TOKEN"))
     assert "credentials do not go" in refused(http(web, headers={"x": "${TOKEN}"}))
-    assert [asked.path for asked in web.asked[before:]] == ["/", "/"]
+    assert "credentials do not go" in refused(http(web, headers={"X-Key": "written here"}))
+    assert [asked.path for asked in web.asked[before:]] == ["/", "/", "/"]
+    assert ids(fetch(http(web, headers={"Accept": "text/x-json"}))) == ["1"]
     web.replies["/"] = Reply(status=302, headers={"Location": "file:///etc/passwd"})
     assert "no web address" in refused(http(web))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,13 +13,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Reply:
-    """What to answer: `body` may be more or less than `length` says; `drip` sends it piece by piece."""
+    """What to answer: `body` may be more or less than `length` says; `drip` sends it piece by piece.
+
+    `slowly` is a pause before each byte of the headers, s.
+    """
 
     body: bytes = b""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     length: int | None = None
     drip: Callable[[], Iterator[bytes]] | None = None
+    slowly: float = 0.0
 
 
 @dataclass
@@ -50,6 +56,7 @@ class WebServer:
             do_GET = do_POST = answer  # noqa: N815
 
             def send(self, reply: Reply) -> None:
+                self.slowly = reply.slowly
                 self.send_response(reply.status)
                 for name, value in reply.headers.items():
                     self.send_header(name, value)
@@ -64,6 +71,18 @@ class WebServer:
                         self.wfile.flush()
                 except OSError:
                     return
+
+            slowly = 0.0
+
+            def flush_headers(self) -> None:
+                if not self.slowly:
+                    super().flush_headers()
+                    return
+                with contextlib.suppress(OSError):
+                    for byte in b"".join(self._headers_buffer):  # type: ignore[attr-defined]
+                        self.wfile.write(bytes([byte]))
+                        self.wfile.flush()
+                        time.sleep(self.slowly)
 
             def log_message(self, *_: object) -> None:
                 return
