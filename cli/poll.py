@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 
 from cli.errors import CliError
 from cli.terminal import cut, print_json, printable
@@ -19,6 +20,8 @@ def poll(args: argparse.Namespace) -> int:
     from producers.sources import SourceError
     from producers.templates import TemplateError
 
+    for wish in (signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(wish, signal.SIG_IGN)  # a program that asks at the terminal fails at once
     named = tasks.config.pollers
     if args.name not in named:
         there_is = f"There is: {', '.join(named) or 'none'}."
@@ -26,7 +29,7 @@ def poll(args: argparse.Namespace) -> int:
     try:
         poller = poller_of(tasks.config, args.name)
         new = poller.poll_now(dry=args.dry_run)
-        prompts = [poller.prompt_of(item) for item in new] if args.dry_run else []
+        prompts = [poller.harvest.prompt_of(item) for item in new] if args.dry_run else []
     except (SourceError, TemplateError) as error:
         raise CliError(str(error)) from error
     except CursorMovedError as error:

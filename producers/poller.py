@@ -6,49 +6,41 @@ doubles one. A failed poll takes nothing and moves nothing.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import random
 import time
-import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
+import msgspec
 import redis
 
 import producers.faults
 import settings as types
 from durable.errors import BatonError, CursorMovedError
 from durable.patience import Patience
-from durable.records import Cursor, Entry, Submission
+from durable.records import Cursor
 from durable.store import LeaseStore
-from producers import bookmark, poll_fates
+from producers import bookmark
 from producers.bell import Bell, cancel_last_moment, stop_on_signals
-from producers.bookmark import Bookmark, BookmarkError
+from producers.bookmark import Bookmark, BookmarkError, Timing
 from producers.faults import Faults
-from producers.recipe import Makers, Occasion, Recipe
-from producers.sources import Fetched, Item, RefusedError, Source, SourceError, Stopped
-from producers.sources.command import Command, environment
+from producers.harvest import VARIABLES, Harvest, Pending
+from producers.poll_trouble import Trouble
+from producers.recipe import Makers, Recipe
+from producers.sources import Fetched, Item, Source, SourceError, Stopped
+from producers.sources.opening import source_of
 from producers.templates import TemplateError
 
 log = logging.getLogger(__name__)
 
-VARIABLES = ("item", "id", "now")
-_FIRST_RETRY_S = 5.0
-#: Between tries of a source that fails for long, unless `every` is longer.
-_RETRY_CAP_S = 900.0
-
-#: Between tries of a source that refuses our credentials, which a person has to mend.
-_REFUSED_RETRY_S = 3600.0
-
-
-class Pending(NamedTuple):
-    """One submit that waits to be made: its tasks, the cursor's text before it and after it, the journal."""
-
-    batch: list[Submission]
-    before: str
-    after: str
-    entries: list[Entry]
+#: The longest sleep, s: after it a suspend, a clock that is set and a poll by hand are noticed.
+LOOK_S = 30.0
+#: A poll comes up to so much later, by chance, that not all of a machine's pollers ask at one moment for ever.
+_JITTER, _MOST_JITTER_S = 0.05, 30.0
 
 
 class Poller:
@@ -61,39 +53,37 @@ class Poller:
         store: LeaseStore,
         recipe: Recipe,
         *,
+        app: str = "",
         bell: Bell | None = None,
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
         faults: Faults = producers.faults.none,
     ) -> None:
-        self.config, self.source, self.store, self.recipe = config, source, store, recipe
+        self.config, self.source, self.store = config, source, store
         self.bell = bell or Bell()
-        self.wall, self.clock, self._fault = wall, clock, faults
+        self.wall, self.clock, self._chance, self._fault = wall, clock, chance, faults
         self.cursor = f"poll:{config.name}"
+        self.of = _digest(config)
         self.redis = Patience("Redis", log)
-        cap_s = max(_RETRY_CAP_S, config.every)
-        first_s = min(_FIRST_RETRY_S, config.every)
-        self.trouble = Patience("poll", log, first_s=first_s, cap_s=cap_s, every_s=0.0)
+        self.trouble = Trouble(config.name, config.every, store, log, app)
+        self.harvest = Harvest(config, recipe, wall)
         self._pending: deque[Pending] = deque()
-        self.journal = f"poller:{config.name}"
-        self._told_later: deque[Entry] = deque()
-        self._put_off: set[str] = set()
+        self._failed_at = ""  # the cursor's text at the last failure
 
     def run(self, ready: Callable[[], None]) -> None:
         """Step until the bell is stopped; `ready` is called before the first poll."""
         ready()
         while not self.bell.stopped:
-            self.bell.wait(self.step())
+            self.bell.wait(min(LOOK_S, self.step()))
 
     def step(self) -> float:
         """Poll if it is time; seconds until something is due again."""
-        now = self.clock()
-        for wait in (self.redis, self.trouble):
-            if wait.waiting(now):
-                return wait.until - now
+        if self.redis.waiting(self.clock()):
+            return self.redis.until - self.clock()
         try:
             wait_s = self._turn()
-            self._tell()
+            self.trouble.tell(self.clock(), len(self.harvest.put_off))
         except Stopped:
             return 0.0
         except CursorMovedError:
@@ -106,28 +96,38 @@ class Poller:
         return wait_s
 
     def _turn(self) -> float:
-        try:
-            wait_s = self._poll_if_due()
-        except SourceError as error:
-            return self._failed(error)
-        self._submit_pending()
-        return wait_s
-
-    def _poll_if_due(self) -> float:
         if self._pending:
-            return 0.0
+            self._submit_pending()
         text = self.store.read_cursor(self.cursor)
+        patience = self.trouble.patience
+        if patience.waiting(self.clock()) and text == self._failed_at:
+            return patience.until - self.clock()
         mark = self._read(text)
-        # A clock that was set back must not make the next poll later than one interval from now.
-        wait_s = min(mark.due - self.wall(), max(mark.pause, self.config.every))
+        wait_s = self._due_in(mark)
         if wait_s > 0:
+            self.trouble.over()  # a failure is followed by a wait of its own: somebody else has polled
             return wait_s
+        try:
+            self._take(text, mark, *self._fetched(mark))
+        except SourceError as error:
+            self._failed_at = text
+            return self.trouble.failed(self.clock(), error)
+        self.trouble.over()
+        self._submit_pending()
+        return 0.0
+
+    def _due_in(self, mark: Bookmark) -> float:
+        """Seconds until the next poll is due."""
+        # A clock that was set back must not make the next poll later than one interval from now.
+        longest_s = max(mark.pause, self.config.every)
+        return min(mark.due_when(self.config.every, self.of) - self.wall(), longest_s)
+
+    def _fetched(self, mark: Bookmark) -> tuple[Fetched, float]:
+        """What the source answers, and when it was asked."""
         begun = self.wall()
         fetched = self.source.fetch(mark.place, lambda: self.bell.stopped)
         self._fault("fetched")
-        self._take(text, mark, fetched, begun)
-        self._recovered()
-        return 0.0
+        return fetched, begun
 
     def poll_now(self, *, dry: bool = False) -> list[Item]:
         """Poll whatever the time; the items that are new, which went in unless `dry`.
@@ -135,31 +135,14 @@ class Poller:
         Raises SourceError, Stopped, CursorMovedError and redis.RedisError.
         """
         text = self.store.read_cursor(self.cursor)
-        mark, begun = self._read(text), self.wall()
-        fetched = self.source.fetch(mark.place, lambda: self.bell.stopped)
+        mark = self._read(text)
+        fetched, begun = self._fetched(mark)
         new = list(bookmark.news(mark, fetched, self.config.first))
         if not dry:
             self._take(text, mark, fetched, begun)
             self._submit_pending()
+            self.trouble.tell(self.clock(), len(self.harvest.put_off))
         return new
-
-    def prompt_of(self, item: Item) -> str:
-        """What Claude would be told of an item; "" for a Python task. Raises TemplateError."""
-        return self.recipe.prompt(self._occasion(item))
-
-    def _failed(self, error: SourceError) -> float:
-        """Wait, longer each time; the journal has the first failure of a row, and that it is over."""
-        first = not self.trouble.failures
-        at_least_s = _REFUSED_RETRY_S if isinstance(error, RefusedError) else error.wait_s
-        pause_s = self.trouble.failed(self.clock(), error, at_least_s)
-        if first:
-            self._told_later.append(poll_fates.failed_entry(self.journal, error))
-        return pause_s
-
-    def _recovered(self) -> None:
-        if failures := self.trouble.failures:
-            self._told_later.append(poll_fates.back_entry(self.journal, failures))
-        self.trouble.worked()
 
     def _read(self, text: str) -> Bookmark:
         try:
@@ -170,44 +153,11 @@ class Poller:
 
     def _take(self, text: str, mark: Bookmark, fetched: Fetched, begun: float) -> None:
         """Plan the submits that take an answer in."""
-        pause_s = 0.0 if fetched.more else max(self.config.every, fetched.wait_s)
-        new = bookmark.news(mark, fetched, self.config.first)
-        made = {item.id: made for item in new if (made := self._made(item))}
-        put_off = [item for item in new if item.id not in made]
-        run = [item for item in new if item.id in made]
-        entries = self._left_out(mark, fetched, len(new), put_off)
-        for step in bookmark.steps(mark, fetched, run, put_off, begun + pause_s, pause_s):
-            after = step.bookmark.text()
-            batch = [made[item.id] for item in step.items]
-            places = enumerate(step.items, 1)
-            told = [poll_fates.run_entry(self.journal, item, place) for place, item in places]
-            self._pending.append(Pending(batch, text, after, [*entries, *told]))
-            text, entries = after, []
-        if new or not mark.polled:
-            log.info("%d items, %d of them new", len(fetched.items), len(run))
-
-    def _left_out(
-        self, mark: Bookmark, fetched: Fetched, new: int, put_off: Sequence[Item]
-    ) -> list[Entry]:
-        """What the journal says of items that become no task."""
-        unheard = [item for item in put_off if item.id not in self._put_off]
-        self._put_off.update(item.id for item in put_off)
-        left_out = 0 if mark.polled else len(fetched.items) - new
-        first = poll_fates.first_entries(self.journal, left_out, self.config.first)
-        return [*poll_fates.put_off_entries(self.journal, unheard), *first]
-
-    def _occasion(self, item: Item) -> Occasion:
-        key = f"poll:{self.config.name}:{bookmark.remembered(item.id)}"
-        values = {"item": item.data, "id": item.id, "now": _iso(self.wall())}
-        context = {"item": item.data}
-        return Occasion(uuid.uuid4().hex, key, values, args=(item.data,), context=context)
-
-    def _made(self, item: Item) -> Submission | None:
-        try:
-            return self.recipe.submission(self._occasion(item))
-        except TemplateError as error:
-            log.error("item %s is put off until its prompt can be made: %s", item.id, error)
-            return None
+        every = float(self.config.every)
+        later_s = self._chance() * min(_MOST_JITTER_S, _JITTER * every)
+        pause_s = fetched.wait_s if fetched.more else max(every, fetched.wait_s) + later_s
+        timing = Timing(begun + pause_s, pause_s, every, self.of)
+        self._pending.extend(self.harvest.plan(text, mark, fetched, timing))
 
     def _submit_pending(self) -> None:
         while self._pending and not self.bell.stopped:
@@ -216,43 +166,11 @@ class Poller:
             self._fault("submitted")
             self._pending.popleft()
 
-    def _tell(self) -> None:
-        """Of failures, which move no cursor: said twice at worst, never lost to a Redis that is away."""
-        while self._told_later:
-            self.store.submit([], None, [self._told_later[0]])
-            self._told_later.popleft()
 
-    def describe(self) -> dict[str, Any]:
-        """What `status` may show."""
-        waits = (self.redis, self.trouble)
-        return {
-            "every": float(self.config.every),
-            "waiting": sum(len(pending.batch) for pending in self._pending),
-            "problems": [wait.problem for wait in waits if wait.problem],
-        }
-
-
-def _iso(unix_s: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(unix_s))
-
-
-def source_of(config: types.Poller, settings: types.Settings) -> Source:
-    """The source that an entry names. Raises SourceError for one that cannot work as it is written."""
-    if config.command is not None:
-        env = environment(settings.environ, config.options.get("env", ()))
-        return Command(config.command, config.timeout, settings.base, env)
-    # Only a web source pays for what speaks to the web.
-    from producers.sources.web import Web
-
-    web = Web(config.timeout)
-    if config.http is not None:
-        from producers.sources.http import Http
-
-        return Http(config.http, web, settings.environ)
-    from producers.sources.feed import Feed
-
-    assert config.feed is not None
-    return Feed(config.feed, web, settings.environ)
+def _digest(config: types.Poller) -> str:
+    """Of what is asked: another one is another source, which is asked at once."""
+    asked = (config.command, config.http, config.feed)
+    return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()[:12]
 
 
 def run(settings: types.Settings, name: str, ready: Callable[[], None]) -> int:
@@ -280,4 +198,6 @@ def poller_of(settings: types.Settings, name: str, **more: Any) -> Poller:
         tasks.load_user_tasks()
     makers = Makers(tasks.claude_submission, tasks.task_submission, settings.base)
     recipe = Recipe(config, "poller", VARIABLES, makers)
-    return Poller(config, source_of(config, settings), tasks.huey.store, recipe, **more)
+    app = f"{settings.instance}-poll-{name}"
+    source = source_of(config, settings)
+    return Poller(config, source, tasks.huey.store, recipe, app=app, **more)

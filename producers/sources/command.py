@@ -8,13 +8,14 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from producers.sources import Fetched, Item, SourceError, Stopped
+from producers.sources.guard import guarded, signal_group
 
 #: What a program may print before it counts as run wild, bytes.
 OUTPUT_LIMIT = 20 << 20
@@ -31,29 +32,38 @@ def environment(environ: Mapping[str, str], named: Iterable[str] = ()) -> dict[s
 
 
 class Command:
-    """Runs the program in a session of its own, with a time limit and a size limit."""
+    """Runs the program in a group of its own, with a time limit and a size limit, one at a time.
+
+    `lock` names the file that says so to other processes which run the same one.
+    """
 
     def __init__(
-        self, argv: Sequence[str], timeout_s: float, cwd: Path, env: Mapping[str, str]
+        self, argv: Sequence[str], timeout_s: float, cwd: Path, env: Mapping[str, str], lock: Path
     ) -> None:
         self.argv, self.timeout_s, self.cwd, self.env = list(argv), timeout_s, cwd, dict(env)
+        self.lock = lock
 
     def fetch(self, place: str, stopped: Callable[[], bool]) -> Fetched:
         """Run it once. BATON_CURSOR is what its last `{"cursor": "…"}` line said, if it printed one."""
-        process = self._start(place)
+        limit = Limit(self.timeout_s, stopped)
         try:
-            out, err = _Reader(process, self.timeout_s, stopped).read()
-        finally:
-            _end(process)
+            with guarded(self.lock, lambda: limit.check("its last run is not over")) as group:
+                process = self._start(place, group)
+                try:
+                    out, err = _Reader(process, limit).read()
+                finally:
+                    _end(process, group)
+        except OSError as error:
+            raise SourceError(f"{self._name} cannot be run: {error.strerror or error}") from error
         if process.returncode:
             raise SourceError(f"{self._name} {_ending(process.returncode)}{_last_words(err)}")
-        return parse(out, place)
+        return replace(parse(out, place), again=place)
 
     @property
     def _name(self) -> str:
         return os.path.basename(self.argv[0])
 
-    def _start(self, place: str) -> subprocess.Popen[bytes]:
+    def _start(self, place: str, group: int) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
                 self.argv,
@@ -62,21 +72,33 @@ class Command:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                start_new_session=True,
+                process_group=group,
             )
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise SourceError(f"{self.argv[0]} cannot be started: {reason}") from error
 
 
+class Limit:
+    """How long a run may take, a wait for an earlier one included, and whether it is to stop."""
+
+    def __init__(self, timeout_s: float, stopped: Callable[[], bool]) -> None:
+        self.timeout_s, self.stopped = timeout_s, stopped
+        self.deadline = time.monotonic() + timeout_s
+
+    def check(self, late: str = "not done") -> None:
+        """Raises Stopped and, with what is `late`, SourceError."""
+        if self.stopped():
+            raise Stopped
+        if time.monotonic() > self.deadline:
+            raise SourceError(f"{late} after {self.timeout_s:g} s (`timeout:`)")
+
+
 class _Reader:
     """Reads both outputs of a program until it has ended, within the limits."""
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], timeout_s: float, stopped: Callable[[], bool]
-    ) -> None:
-        self.process, self.timeout_s, self.stopped = process, timeout_s, stopped
-        self.deadline = time.monotonic() + timeout_s
+    def __init__(self, process: subprocess.Popen[bytes], limit: Limit) -> None:
+        self.process, self._check = process, limit.check
         self.out, self.err = bytearray(), bytearray()
 
     def read(self) -> tuple[bytes, bytes]:
@@ -111,43 +133,24 @@ class _Reader:
 
     def _wait(self) -> None:
         pause_s = 0.001
-        while not _has_ended(self.process):
+        while self.process.poll() is None:
             self._check()
             time.sleep(pause_s)
             pause_s = min(_LOOK_S, pause_s * 2)
 
-    def _check(self) -> None:
-        if self.stopped():
-            raise Stopped
-        if time.monotonic() > self.deadline:
-            raise SourceError(f"not done after {self.timeout_s:g} s (`timeout:`)")
 
-
-def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    """Whether it has ended; it is not reaped, so that its process group stays its own."""
-    if sys.platform == "linux":
-        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        return process.returncode is not None or os.waitid(os.P_PID, process.pid, flags) is not None
-    return process.poll() is not None
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], group: int) -> None:
     """Leave nothing of the program's group behind, also of one that ended well."""
-    if not _has_ended(process):
-        _signal(process, signal.SIGTERM)
+    if process.poll() is None:
+        signal_group(group, signal.SIGTERM)
         until = time.monotonic() + _GRACE_S
-        while not _has_ended(process) and time.monotonic() < until:
+        while process.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
-    _signal(process, signal.SIGKILL)
+    signal_group(group, signal.SIGKILL)
     process.wait()
     for stream in (process.stdout, process.stderr):
         if stream:
             stream.close()
-
-
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
 
 
 def _ending(returncode: int) -> str:

@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 import redis
 
+from durable.problems import Problems
 from durable.records import Record, State
 from durable.store import LeaseStore
 from producers import bookmark
-from producers.bookmark import Bookmark
-from producers.poller import VARIABLES, Poller
+from producers.bookmark import Bookmark, Timing
+from producers.harvest import VARIABLES
+from producers.poller import Poller
 from producers.recipe import Recipe
 from producers.sources import Fetched, Item, RefusedError, SourceError
 from settings import Duration
@@ -37,6 +39,7 @@ class FakeSource:
         self.error: Exception | None = None
         self.place = ""
         self.more, self.wait_s = False, 0.0
+        self.again: str | None = None
         self.asked: list[str] = []
 
     def fetch(self, place: str, stopped: Callable[[], bool]) -> Fetched:
@@ -44,7 +47,7 @@ class FakeSource:
         if self.error:
             raise self.error
         items = tuple(Item(i, {"id": i, "title": f"t{i}"}) for i in self.ids)
-        return Fetched(items, self.place, self.more, self.wait_s)
+        return Fetched(items, self.place, self.more, self.wait_s, self.again)
 
 
 class Rig:
@@ -54,22 +57,32 @@ class Rig:
         self.store, self.source = store, source
         fields.setdefault("prompt", "{{ id }}: {{ item.title }}")
         self.config = Config(name="issues", every=Duration(300), command=("x",), **fields)
-        self.now = 1_800_000_000.0
+        self.now, self.chance = 1_800_000_000.0, 0.0
         self.faults: Callable[[str], None] = lambda point: None
         self.poller = self.restart()
 
     def restart(self) -> Poller:
+        self.poller = self.made()
+        return self.poller
+
+    def made(self) -> Poller:
         recipe = Recipe(self.config, "poller", VARIABLES, makers(Path("/base")))
-        self.poller = Poller(
+        return Poller(
             self.config,
             self.source,
             self.store,
             recipe,
             wall=lambda: self.now,
             clock=lambda: self.now,
+            chance=lambda: self.chance,
             faults=lambda point: self.faults(point),
         )
-        return self.poller
+
+    @property
+    def problem(self) -> str:
+        """What stands in the way of this poller."""
+        standing = Problems(self.store.client, self.store.prefix).standing()
+        return "".join(one.text for one in standing if one.subject == "poller:issues")
 
     def poll(self, *ids: str, seconds: float = 301.0) -> list[str]:
         """Let the source answer with these ids once; the prompts of all tasks."""
@@ -254,12 +267,63 @@ def test_what_did_not_fit_into_one_fetch_is_fetched_at_once(rig: Rig) -> None:
     assert rig.source.asked == ["", "page 2"]
 
 
+def test_a_source_that_has_more_but_is_at_its_limit_is_left_alone_for_that(rig: Rig) -> None:
+    rig.source.more, rig.source.wait_s = True, 50.0
+    rig.poll("a")
+    assert rig.poller.step() == pytest.approx(50.0)
+
+
+def test_polls_do_not_keep_in_step(rig: Rig) -> None:
+    rig.chance = 0.5
+    rig.poll("a")
+    assert rig.poller.step() == pytest.approx(300.0 + 7.5)
+    rig.chance = 0.9
+    rig.config = Config(name="issues", every=Duration(86_400), command=("x",), prompt="x")
+    rig.restart()
+    rig.poll("a", seconds=86_400)
+    assert rig.poller.step() == pytest.approx(86_400 + 27.0)
+
+
+# -- edits
+
+
+def test_another_interval_holds_from_the_last_poll_on(rig: Rig) -> None:
+    rig.poll("a")
+    rig.config = Config(name="issues", every=Duration(60), command=("x",), prompt="x")
+    rig.restart()
+    rig.now += 20
+    assert rig.poller.step() == pytest.approx(40.0)
+    rig.config = Config(name="issues", every=Duration(3600), command=("x",), prompt="x")
+    rig.restart()
+    assert rig.poller.step() == pytest.approx(3580.0)
+
+
+def test_another_interval_does_not_shorten_what_the_source_asked_for(rig: Rig) -> None:
+    rig.source.wait_s = 1000.0
+    rig.poll("a")
+    rig.config = Config(name="issues", every=Duration(60), command=("x",), prompt="x")
+    rig.restart()
+    assert rig.poller.step() == pytest.approx(1000.0)
+
+
+def test_another_address_is_asked_at_once_and_runs_only_what_is_new(rig: Rig) -> None:
+    rig.poll("a")
+    rig.config = Config(name="issues", every=Duration(300), command=("y",), prompt="{{ id }}")
+    rig.restart()
+    assert rig.poll("a", "b", seconds=1) == ["a: ta", "b"]
+    rig.poll("c", seconds=1)
+    assert len(rig.source.asked) == 2, "once"
+
+
+# -- a person
+
+
 def test_a_person_polls_now_or_looks_first(rig: Rig) -> None:
     rig.poll("a")
     rig.source.ids = ["a", "b"]
     assert [item.id for item in rig.poller.poll_now(dry=True)] == ["b"]
     assert rig.prompts == ["a: ta"]
-    assert rig.poller.prompt_of(Item("b", {"title": "tb"})) == "b: tb"
+    assert rig.poller.harvest.prompt_of(Item("b", {"title": "tb"})) == "b: tb"
     assert [item.id for item in rig.poller.poll_now()] == ["b"]
     assert rig.prompts == ["a: ta", "b: tb"]
     assert rig.poller.step() == pytest.approx(300.0)
@@ -277,6 +341,22 @@ def test_the_first_poll_runs_what_first_says_and_the_rest_is_known(
     rig = Rig(store, source, first=first)
     assert [p[0] for p in rig.poll("a", "b", "c")] == run
     assert [p[0] for p in rig.poll("a", "b", "c", "d")] == [*run, "d"]
+
+
+@pytest.mark.parametrize(("first", "run"), [("baseline", []), (3, ["a", "b", "c"])])
+def test_a_first_poll_goes_on_to_the_last_page(
+    store: LeaseStore, first: Any, run: list[str]
+) -> None:
+    source = FakeSource()
+    rig = Rig(store, source, first=first)
+    source.more, source.place = True, "2"
+    rig.poll("a", "b")
+    rig.restart()
+    rig.poll("c", "d", seconds=0.1)
+    source.more = False
+    rig.poll("e", seconds=0.1)
+    assert [p[0] for p in rig.prompts] == run
+    assert [p[0] for p in rig.poll("a", "d", "e", "f")] == [*run, "f"]
 
 
 def test_an_empty_first_poll_is_a_first_poll(store: LeaseStore, source: FakeSource) -> None:
@@ -327,6 +407,59 @@ def test_an_item_whose_prompt_cannot_be_made_holds_up_no_other_and_is_not_forgot
     rig.config = Config(name="issues", every=Duration(300), command=("x",), prompt="{{ id }}")
     rig.restart()
     assert rig.poll() == ["a"]
+
+
+def test_an_item_that_is_put_off_is_asked_for_again_where_the_source_says_so(rig: Rig) -> None:
+    rig.source.place, rig.source.again = "after it", "before it"
+    rig.config = Config(name="issues", every=Duration(300), command=("x",), prompt="{{ item.no }}")
+    rig.restart()
+    rig.poll("a")
+    assert rig.mark.place == "before it"
+    assert rig.problem == "1 item is put off, for the prompt cannot be made; the log says why"
+    rig.config = Config(name="issues", every=Duration(300), command=("x",), prompt="{{ id }}")
+    rig.restart()
+    assert rig.poll() == ["a"]
+    assert (rig.mark.place, rig.problem) == ("after it", "")
+
+
+# -- standing problems
+
+
+def test_a_source_that_fails_for_long_is_a_problem_until_it_answers(rig: Rig) -> None:
+    rig.poll("a")
+    rig.source.error = SourceError("answered 500")
+    rig.poll(seconds=310)
+    for _ in range(3):
+        rig.poll(seconds=60)
+    assert rig.problem == "", "a network that comes and goes is none"
+    for _ in range(3):
+        rig.poll(seconds=60)
+    assert rig.problem == "fails: answered 500"
+    rig.restart()
+    rig.source.error = None
+    rig.poll(seconds=310)
+    assert rig.problem == "", "whoever told of it"
+
+
+def test_a_source_that_wants_to_be_left_alone_for_long_is_a_problem_meanwhile(rig: Rig) -> None:
+    rig.source.error = SourceError("answered 429", wait_s=7200.0)
+    rig.poll()
+    rig.poll(seconds=600)
+    assert rig.problem == ""
+    rig.poll(seconds=600)
+    assert rig.problem == "fails: answered 429"
+
+
+def test_refused_credentials_are_a_problem_at_once_and_a_poll_by_hand_ends_it(rig: Rig) -> None:
+    rig.source.error = RefusedError("answered 401")
+    rig.poll()
+    assert rig.problem == "paused: answered 401"
+    by_hand, hourly = rig.made(), rig.poller
+    rig.source.error, rig.source.ids = None, ["a"]
+    by_hand.poll_now()
+    assert rig.problem == ""
+    assert hourly.step() == pytest.approx(300.0), "it follows the one who got through"
+    assert [row[0] for row in told(rig)] == ["back", "run", "failed"]
 
 
 def test_redis_away_before_the_poll_asks_nobody(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,10 +550,10 @@ def test_what_is_remembered_is_bounded_but_holds_the_whole_answer(
     monkeypatch.setattr(bookmark, "REMEMBERED", 5)
     old = Bookmark(True, 0.0, "", ("o1", "o2", "o3", "o4", "a"))
     items = tuple(Item(i, {}) for i in ("a", "b", "c"))
-    [step] = bookmark.steps(old, Fetched(items), items[1:], (), 9.0)
+    [step] = bookmark.steps(old, Fetched(items), items[1:], (), Timing(9.0))
     assert step.bookmark.seen == ("o3", "o4", "a", "b", "c")
     many = tuple(Item(f"n{i}", {}) for i in range(8))
-    [step] = bookmark.steps(old, Fetched(many), many, (), 9.0)
+    [step] = bookmark.steps(old, Fetched(many), many, (), Timing(9.0))
     assert len(step.bookmark.seen) == 8
 
 
@@ -501,3 +634,42 @@ def test_a_stop_ends_a_poller_and_its_hanging_program_within_a_second(short_tmp:
             os.kill(int(pid.read_text()), 0)
     finally:
         site.close()
+
+
+def test_sigkill_of_a_poller_ends_its_program_too_before_another_runs(short_tmp: Path) -> None:
+    code = (
+        "import os, signal, subprocess, sys, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "child = subprocess.Popen(['sleep', '60'])\n"
+        "with open('runs', 'a') as runs: runs.write(f'{os.getpid()} {child.pid}\\n')\n"
+        "time.sleep(60)"
+    )
+    entry = {"every": "1s", "command": [sys.executable, "-c", code], "prompt": "{{ item }}"}
+    site = Site(short_tmp, {"pollers": {"issues": entry}})
+    runs = short_tmp / "runs"
+
+    def pids() -> list[list[int]]:
+        lines = runs.read_text().splitlines() if runs.exists() else []
+        return [[int(pid) for pid in line.split()] for line in lines]
+
+    try:
+        site.start("redis")
+        site.start("poll", "issues")
+        wait_until(lambda: len(pids()) == 1, what="the program runs")
+        assert [pid for pid in pids()[0] if is_alive(pid)] == pids()[0]
+        site.kill("poll-issues")
+        wait_until(lambda: not any(map(is_alive, pids()[0])), 5, what="it went with its poller")
+        site.start("poll", "issues")
+        wait_until(lambda: len(pids()) == 2, what="the next poller runs its own")
+    finally:
+        site.close()
+    assert not any(is_alive(pid) for pid in pids()[-1])
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process still does something: one that nobody has waited for does not."""
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

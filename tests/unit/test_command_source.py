@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -20,7 +21,9 @@ def run(
 ) -> list[str]:
     argv = [sys.executable, "-c", code]
     path = {"PATH": os.environ["PATH"]}
-    found = Command(argv, timeout_s, tmp_path, {**path, **env}).fetch(place, lambda: False)
+    found = Command(argv, timeout_s, tmp_path, {**path, **env}, tmp_path / "lock").fetch(
+        place, lambda: False
+    )
     return [item.id for item in found.items]
 
 
@@ -95,7 +98,9 @@ def test_a_signal_is_a_failure(tmp_path: Path) -> None:
 
 def test_a_program_that_is_not_there_is_a_failure(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no-such-program cannot be started: No such file"):
-        Command(["no-such-program"], 5, tmp_path, {"PATH": "/bin"}).fetch("", lambda: False)
+        Command(["no-such-program"], 5, tmp_path, {"PATH": "/bin"}, tmp_path / "l").fetch(
+            "", lambda: False
+        )
 
 
 def test_a_program_that_takes_too_long_is_ended(tmp_path: Path) -> None:
@@ -131,7 +136,9 @@ def test_a_stop_ends_a_program_that_ignores_sigterm(
     pid = tmp_path / "pid"
     argv = [sys.executable, "-c", code]
     with pytest.raises(Stopped):
-        Command(argv, 60, tmp_path, {}).fetch("", lambda: pid.exists() and bool(pid.read_text()))
+        Command(argv, 60, tmp_path, {}, tmp_path / "lock").fetch(
+            "", lambda: pid.exists() and bool(pid.read_text())
+        )
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
 
@@ -146,6 +153,26 @@ def test_nothing_that_a_program_left_in_its_group_lives_on(tmp_path: Path) -> No
     [pid] = run(code, tmp_path)
     gone = Path(f"/proc/{pid}/stat")
     wait_until(lambda: not gone.exists() or gone.read_text().split()[2] == "Z", what="it is gone")
+
+
+def test_a_program_does_not_run_beside_itself(tmp_path: Path) -> None:
+    code = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(60)"
+    argv, lock, ended = [sys.executable, "-c", code], tmp_path / "lock", threading.Event()
+    first = Command(argv, 60, tmp_path, {}, lock)
+    other = Command([sys.executable, "-c", "print('{\"id\": 2}')"], 0.3, tmp_path, {}, lock)
+
+    def run_first() -> None:
+        with pytest.raises(Stopped):
+            first.fetch("", ended.is_set)
+
+    thread = threading.Thread(target=run_first, daemon=True)
+    thread.start()
+    wait_until(lambda: (tmp_path / "pid").exists(), what="the first runs")
+    with pytest.raises(SourceError, match=r"its last run is not over after 0\.3 s"):
+        other.fetch("", lambda: False)
+    ended.set()
+    assert [item.id for item in other.fetch("", lambda: False).items] == ["2"]
+    thread.join()
 
 
 def test_a_program_sees_only_what_was_named_and_has_no_input(
