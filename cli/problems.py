@@ -20,6 +20,12 @@ def standing(store: LeaseStore) -> list[Problem]:
     return Problems(store.client, store.prefix).standing()
 
 
+def lines(store: LeaseStore) -> list[str]:
+    """Return all that stand, one line each. Raises redis.RedisError."""
+    now_ms = store.now_ms()
+    return [sentence(problem, now_ms) for problem in standing(store)]
+
+
 def sentence(problem: Problem, now_ms: int) -> str:
     """Return what stands in whose way, where, and since when."""
     about = f"{paint(problem.subject, 'red')} on {problem.host}: {printable(problem.text)}"

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli import gate
+from cli import gate, problems, queue
 from cli.apps import App
 from cli.converge import Steps
 from cli.missing import notices
@@ -52,6 +52,8 @@ def print_up(
         print(paint("! ", "yellow") + text)
     for entry in entries:
         print(paint("! ", "yellow") + gate.sentence(entry))
+    for line in [] if failures else problems.lines(queue.store()):
+        print(paint("! ", "yellow") + line)
     if not failures:
         print(_next(settings))
 
@@ -84,8 +86,6 @@ def print_failure(failure: Failure) -> None:
 
 
 def _gate_entries(settings: Settings) -> list[GateEntry]:
-    from cli import queue
-
     return queue.store().gate()
 
 

@@ -17,6 +17,7 @@ from consumers import (
     booking,
     closing,
     consequence,
+    dropped,
     grip,
     handle,
     leftovers,
@@ -74,6 +75,8 @@ class Runs:
             if found is None:
                 spent_usd = self._spent_usd(running.lease)
                 found = self._earlier(running, options)
+            if found is None:
+                dropped.check(running.lease, context)
             end, chosen = found or self._run(running, prompt, options, spent_usd)
         except redis.RedisError as error:  # nothing was started yet
             raise GiveBack(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 from huey.consumer import Consumer, Worker
 
-from consumers import lost_runs, spending
+from consumers import dropped, lost_runs, spending
 from consumers.adoption import Adoption
 from consumers.caretaker import Caretaker
 from consumers.draining import DRAINED, Mark
@@ -168,7 +168,7 @@ class LeaseWorker(Worker):
         """Run it and write its end; what the claim that travelled with that has found."""
         self.heartbeat.hold(lease, self._asked_at)
         try:
-            settlement = self.huey.attempt(lease)
+            settlement = dropped.held(lease) or self.huey.attempt(lease)
             if settlement.left:
                 log.info("task %s: its run goes on without this process", lease.id)
                 return None

@@ -28,6 +28,9 @@ class State(StrEnum):
         return self in FINAL
 
 
+#: The outcome of a task that is held because the file which it is about is on a disk that is not there.
+FILE_AWAY = "file_away"
+
 FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
 #: From each state, where a task may go. The scripts are tested against this table.

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
-#: Where the kernel cannot tell what other machines, or the Windows side of WSL2, write.
-_REMOTE = (
-    *("nfs", "cifs", "smb", "9p", "drvfs", "fuse.", "virtiofs", "vboxsf"),
-    *("afs", "ceph", "gluster"),
-)
+_LIMITS = {
+    errno.EMFILE: ("instances", "max_user_instances", 1024),
+    errno.ENOSPC: ("watches", "max_user_watches", 524_288),
+}
 
 
 class Events(Protocol):
@@ -36,25 +34,13 @@ def watch(folder: bytes, ring: Callable[[], None], *, recursive: bool) -> Events
     return _Observed(folder, ring, recursive)
 
 
-def untrusted(folder: Path) -> str:
-    """The file system's type where events do not tell everything, else ""."""
-    with contextlib.suppress(OSError):
-        kind = _file_system(os.fsencode(folder.resolve()))
-        if kind.startswith(_REMOTE):
-            return kind
-    return ""
-
-
-def _file_system(path: bytes) -> str:
-    """The type of the mount that holds `path`, from proc(5) mountinfo; "" where there is none."""
-    best, kind = b"", ""
-    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
-        left, _, right = line.partition(b" - ")
-        mount = left.split()[4].replace(b"\\040", b" ")
-        inside = path == mount or path.startswith(mount.rstrip(b"/") + b"/")
-        if inside and len(mount) >= len(best):
-            best, kind = mount, os.fsdecode(right.split()[0])
-    return kind
+def refusal(error: OSError) -> str:
+    """Why the system gives no events, and what to do about it, of what `watch` raised."""
+    if error.errno not in _LIMITS:
+        return f"no file events: {error.strerror or error}"
+    what, name, enough = _LIMITS[error.errno]
+    limit = f"the system's limit of inotify {what} is reached"
+    return f"no file events: {limit}; raise it: sudo sysctl -w fs.inotify.{name}={enough}"
 
 
 class _Inotify:

@@ -13,12 +13,13 @@ from pathlib import Path
 import producers.faults
 import settings
 from durable.patience import Patience
-from durable.records import Entry, Record, State
+from durable.records import FILE_AWAY, Entry, Record, State
 from durable.store import LeaseStore
 from producers.changes import whose
 from producers.claims import Ledger, shown
 from producers.notes import Claim
 from producers.putaway import put_away
+from producers.residence import Residence
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +42,17 @@ class Finisher:
         store: LeaseStore,
         faults: producers.faults.Faults,
         stopped: Callable[[], bool],
+        notes: Path | None = None,
     ) -> None:
         self.config, self._stopped = config, stopped
         self.done, self.failed = config.done, os.fsencode(config.failed)
         self.ledger, self.store, self._fault = ledger, store, faults
+        self._residences = {
+            folder: Residence(
+                notes and notes / f"{config.name}.{name}.json", Path(os.fsdecode(folder))
+            )
+            for name, folder in self._named()
+        }
         self.open: dict[str, Claim] = {}
         self._doomed: dict[str, tuple[Claim, str]] = {}  # to Failed, once the disk lets us
         self._journal = f"watcher:{config.name}"
@@ -57,8 +65,11 @@ class Finisher:
     @property
     def folders(self) -> frozenset[bytes]:
         """Where files end up, which is not to be watched."""
-        done = {os.fsencode(self.done)} if isinstance(self.done, Path) else set()
-        return frozenset(done | {self.failed})
+        return frozenset(folder for _, folder in self._named())
+
+    def _named(self) -> list[tuple[str, bytes]]:
+        done = [("done", os.fsencode(self.done))] if isinstance(self.done, Path) else []
+        return [*done, ("failed", self.failed)]
 
     def take_over(self, claims: list[Claim]) -> None:
         """Begin with the claims that an earlier process has submitted."""
@@ -125,6 +136,7 @@ class Finisher:
             reason = f"task {claim.id} is no longer in the queue; how it ended is not known"
             self._give_up(claim, reason)
             return True
+        self._send_on(claim, record)
         if not record.state.final or self._is_waited_for(claim, now):
             return False
         self._fault("final")
@@ -133,6 +145,13 @@ class Finisher:
         else:
             self._put_away(claim, record)
         return True
+
+    def _send_on(self, claim: Claim, record: Record) -> None:
+        """A task that was held because its file was away goes on now that it is here."""
+        away = record.state is State.HELD and record.outcome == FILE_AWAY
+        if away and os.path.exists(claim.path):
+            self.store.requeue(claim.id)
+            log.info("%s is back; task %s goes on", claim.file_name, claim.id)
 
     def _is_waited_for(self, claim: Claim, now: float) -> bool:
         """Whether somebody who had the file open when it was claimed still has; not for ever."""
@@ -211,6 +230,7 @@ class Finisher:
     def _move(self, claim: Claim, folder: bytes, why: str) -> bytes | None:
         placed = None
         if os.path.isfile(claim.path):
+            self._residences[folder].enter()
             placed = put_away(claim.path, folder, claim.name, claim.id)
             log.info("%s moved to %s (%s)", claim.file_name, shown(placed), why)
         else:

@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -19,6 +20,7 @@ import producers.faults
 import settings as types
 from durable.errors import BatonError
 from durable.patience import Patience
+from durable.problems import Problems
 from durable.store import LeaseStore
 from producers.bell import Bell, cancel_last_moment, stop_on_signals
 from producers.claims import Ledger, Stopped
@@ -33,6 +35,7 @@ from producers.templates import TemplateError
 log = logging.getLogger(__name__)
 
 RESCAN_S = 30.0  # the longest time without a look, whatever events say
+LOOK_S = 2.0  # between looks whether the folder is the same: what is mounted over it rings no bell
 #: Looking costs at most this part of the time, however fast files change.
 BUSY_PART = 0.2
 
@@ -49,38 +52,58 @@ class Watcher:
         bell: Bell | None = None,
         clock: Callable[[], float] = time.monotonic,
         faults: Faults = producers.faults.none,
+        notes: Path | None = None,
+        app: str = "",
     ) -> None:
         self.bell = bell or Bell()
         self.clock = clock
-        self.folder = Folder(config.path, self.bell.ring, recursive=config.recursive)
+        self.folder = Folder(
+            *(config.path, self.bell.ring),
+            recursive=config.recursive,
+            notes=notes and notes / f"{config.name}.json",
+        )
+        self.subject = f"watcher:{config.name}"
+        self.problems = Problems(store.client, store.prefix, app=app)
         self.ledger = Ledger(self.folder.root, faults)
-        self.finisher = Finisher(config, self.ledger, store, faults, lambda: self.bell.stopped)
+        self.finisher = Finisher(
+            *(config, self.ledger, store, faults), lambda: self.bell.stopped, notes
+        )
         self.intake = Intake(config, self.ledger, self.finisher, store, recipe, self.bell, faults)
         self.redis = Patience("Redis", log)
         self._taken_over = False
 
     def run(self, ready: Callable[[], None]) -> None:
-        """Step until the bell is stopped; `ready` is called once the folder has been looked at."""
-        said = False
+        """Step until the bell is stopped; `ready` is called once the folder has been looked for.
+
+        One that is missing is a standing problem, and no reason to keep all other apps waiting.
+        """
         while not self.bell.stopped:
             begun = self.clock()
             wait_s = self.step()
             ended = self.clock()
-            if self.folder.present and not said:
-                said = True
-                ready()
-            self.bell.wait(wait_s)
+            ready()
+            self._wait(wait_s)
             rest_s = min(1.0, (ended - begun) * (1 / BUSY_PART - 1))
             self.bell.rest(rest_s - (self.clock() - ended))
         self.folder.close()
+
+    def _wait(self, wait_s: float) -> None:
+        """Until the bell, the time, or another folder in the place of ours."""
+        until = self.clock() + wait_s
+        while (left_s := until - self.clock()) > 0:
+            if self.bell.wait(min(left_s, LOOK_S)) or not self.folder.is_as_seen():
+                return
 
     def step(self) -> float:
         """Do everything that is due now; seconds until something is due again."""
         now = self.clock()
         self._taken_over &= not self.folder.look(now)
-        if not self.folder.present:
-            return max(0.1, self.folder.missing.until - now)
-        due: float | None = None
+        due = self._work(now) if self.folder.present else None
+        self._tell(now)
+        return self._until_next(due)
+
+    def _work(self, now: float) -> float | None:
+        """Bring files in and put files away; when the next one is due."""
         try:
             self._take_over()
             due = self.intake.take_in(now, lambda: not self.redis.waiting(now))
@@ -89,18 +112,38 @@ class Watcher:
                 self.intake.take_back(renewed)
                 due = now if renewed else due
                 self.redis.worked()
+            return due
         except Stopped:
-            return 0.0
+            return now
         except redis.RedisError as error:
             self.redis.failed(now, error)
         except OSError as error:
             if error.errno == errno.ENOENT and not os.path.isdir(self.folder.root):
-                return 0.1  # the folder went away during the step
+                return now + 0.1  # the folder went away during the step
             self.intake.disk.failed(now, error)
-        return self._until_next(due)
+        return None
+
+    def _tell(self, now: float) -> None:
+        """Say what stands in the way of this watcher, or that nothing does."""
+        if self.redis.waiting(now):
+            return
+        waits = (self.intake.disk, self.finisher.disk)
+        said = [
+            self.folder.problem,
+            *(f"{wait.what}: {wait.problem}" for wait in waits if wait.problem),
+        ]
+        try:
+            if text := "; ".join(part for part in said if part):
+                self.problems.tell(self.subject, text)
+            else:
+                self.problems.clear(self.subject)
+        except redis.RedisError as error:
+            self.redis.failed(now, error)
 
     def _until_next(self, due: float | None) -> float:
         now = self.clock()
+        if not self.folder.present:
+            return max(0.1, self.folder.missing.until - now)
         times = [now + (RESCAN_S if self.folder.mode == "events" else POLL_S)]
         if due is not None:
             times.append(due)
@@ -123,13 +166,14 @@ class Watcher:
 
     def describe(self) -> dict[str, Any]:
         """What `status` may show."""
-        waits = (self.folder.missing, self.redis, self.intake.disk, self.finisher.disk)
+        waits = (self.redis, self.intake.disk, self.finisher.disk)
+        problems = [self.folder.problem, *(wait.problem for wait in waits)]
         return {
             "folder": str(self.folder.path),
             "watching": self.folder.mode,
             "settling": len(self.intake.sightings),
             "claimed": len(self.intake.unsent) + self.finisher.waiting,
-            "problems": [wait.problem for wait in waits if wait.problem],
+            "problems": [problem for problem in problems if problem],
         }
 
 
@@ -150,6 +194,13 @@ def run(settings: types.Settings, name: str, ready: Callable[[], None]) -> int:
         return os.EX_CONFIG
     fault = settings.environ.get("BATON_FAULT", "")
     faults = producers.faults.from_text(fault, "watcher", settings.var)
-    Watcher(config, tasks.huey.store, recipe, bell=bell, faults=faults).run(ready)
+    watcher = Watcher(
+        *(config, tasks.huey.store, recipe),
+        bell=bell,
+        faults=faults,
+        notes=settings.var / "watchers",
+        app=f"{settings.instance}-watch-{name}",
+    )
+    watcher.run(ready)
     cancel_last_moment()
     return 0

@@ -21,7 +21,7 @@ import redis
 
 from durable.records import Lease, Record, State
 from durable.store import LeaseStore
-from producers import claims, events, folder, notes, putaway
+from producers import claims, events, folder, mounts, notes, putaway
 from producers.drops import VARIABLES
 from producers.recipe import Recipe
 from producers.watcher import Watcher
@@ -711,7 +711,7 @@ def test_an_inbox_without_a_parent_is_reported_and_waited_for(
     assert 0 < rig.step() <= 5.0
     rig.step(6.0)
     assert rig.watcher.describe()["watching"] == "missing"
-    assert sum("cannot be watched" in r.getMessage() for r in caplog.records) == 1
+    assert sum("it is gone" in r.getMessage() for r in caplog.records) == 1
     rig.inbox.mkdir(parents=True)
     rig.step(6.0)
     rig.drop("a.txt")
@@ -778,14 +778,10 @@ def test_without_events_the_folder_is_looked_at_every_few_seconds(
 def test_a_network_file_system_is_looked_at_every_few_seconds(
     tmp_path: Path, store: LeaseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "_file_system", lambda path: "nfs4")
+    share = mounts.Mount("/mnt/nas", "nfs4", "nas:/export")
+    monkeypatch.setattr(mounts, "of", lambda descriptor: share)
     rig = Rig(tmp_path, store)
     assert rig.step() == pytest.approx(folder.POLL_S)
-
-
-def test_the_type_of_this_file_system_is_known(tmp_path: Path) -> None:
-    assert events._file_system(os.fsencode(tmp_path))
-    assert events._file_system(b"/proc/self") == "proc"
 
 
 def _raise(error: Exception) -> None:
