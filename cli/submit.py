@@ -92,7 +92,7 @@ def split(word: str) -> list[str]:
 
 
 def _wait(huey: BatonHuey, task_id: str, *, as_json: bool) -> int:
-    from durable.errors import TaskFailed
+    from durable.results import TaskFailed
 
     try:
         result = huey.result_of(task_id).get(blocking=True)

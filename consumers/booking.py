@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from consumers import bill, handle
 from consumers import folder as folders
 from consumers.stream import Summary
 from durable.costs import Cost, Unpriced, total_usd
-from durable.store import LeaseStore
+
+if TYPE_CHECKING:
+    from durable.store import LeaseStore
 
 log = logging.getLogger(__name__)
 

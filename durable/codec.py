@@ -9,14 +9,13 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from huey.registry import Message
-from huey.utils import SKIPPED, Error
 
 from durable.errors import BatonError, CodecError
 
@@ -45,8 +44,17 @@ def dumps(value: object) -> bytes:
 
 def loads(data: bytes) -> Any:
     """The value that `dumps` wrote. Raises CodecError for anything else."""
+    return _decoded(data, _kinds())
+
+
+def peek(data: bytes) -> Any:
+    """As `loads`, for those who only look: a message and an error come as dicts of their fields, without Huey."""
+    return _decoded(data, _LOOKED_AT)
+
+
+def _decoded(data: bytes, kinds: Mapping[str, _Kind]) -> Any:
     try:
-        return _lively(_DECODER.decode(data))
+        return _lively(_DECODER.decode(data), kinds)
     except CodecError:
         raise
     except (
@@ -111,7 +119,7 @@ def _plain_dict(value: dict[Any, Any], where: str) -> Any:
 
 
 def _plain_special(value: Any, where: str) -> Any:
-    for kind, (type_, write, _) in _KINDS.items():
+    for kind, (type_, write, _) in _kinds().items():
         if isinstance(value, type_):
             return _tagged(kind, _plain(write(value), where))
     if isinstance(value, msgspec.Struct):
@@ -125,18 +133,18 @@ def _plain_special(value: Any, where: str) -> Any:
     )
 
 
-def _lively(value: Any) -> Any:
+def _lively(value: Any, kinds: Mapping[str, _Kind]) -> Any:
     if type(value) is list:
-        return [_lively(item) for item in value]
+        return [_lively(item, kinds) for item in value]
     if type(value) is not dict:
         return value
     if TAG not in value:
-        return {k: _lively(v) for k, v in value.items()}
+        return {k: _lively(v, kinds) for k, v in value.items()}
     try:
-        read = _KINDS[value[TAG]][2]
+        read = kinds[value[TAG]][2]
     except (KeyError, TypeError) as error:
         raise CodecError(f"not a message of Baton: unknown kind {value[TAG]!r}") from error
-    return read(_lively(value["v"]))
+    return read(_lively(value["v"], kinds))
 
 
 def _b64(data: bytes) -> str:
@@ -148,6 +156,8 @@ def _message_to_dict(message: Any) -> dict[str, Any]:
 
 
 def _dict_to_message(fields: dict[str, Any]) -> Any:
+    from huey.registry import Message
+
     known = {
         k: v for k, v in fields.items() if k in Message._fields
     }  # a newer writer may know more
@@ -162,15 +172,7 @@ def _error_to_pair(error: BaseException) -> list[str]:
 
 _Kind = tuple[type | tuple[type, ...], Callable[[Any], Any], Callable[[Any], Any]]
 
-# The order matters where one type is another's subclass: Message before tuple, datetime before date.
-_KINDS: dict[str, _Kind] = {
-    "message": (Message, _message_to_dict, _dict_to_message),
-    "error": (Error, lambda e: e.metadata, Error),
-    "skipped": (
-        type(SKIPPED),
-        lambda _: None,
-        lambda _: SKIPPED,
-    ),  # a chord's member that never ran
+_PLAIN: dict[str, _Kind] = {  # a datetime before a date, whose subclass it is
     "tuple": (tuple, list, tuple),
     "set": ((set,), lambda s: sorted(s, key=repr), set),
     "frozenset": (frozenset, lambda s: sorted(s, key=repr), frozenset),
@@ -191,6 +193,25 @@ _KINDS: dict[str, _Kind] = {
     "uuid": (UUID, str, UUID),
     "exception": (BaseException, _error_to_pair, lambda v: RemoteError(str(v[0]), str(v[1]))),
 }
+
+_LOOKED_AT: dict[str, _Kind] = {
+    name: ((), dict, lambda value: value) for name in ("message", "error", "skipped")
+} | _PLAIN
+
+
+@cache
+def _kinds() -> dict[str, _Kind]:
+    """Huey's own before all others: a message is a tuple. Who only looks does not load them."""
+    from huey.registry import Message
+    from huey.utils import SKIPPED, Error
+
+    return {
+        "message": (Message, _message_to_dict, _dict_to_message),
+        "error": (Error, lambda e: e.metadata, Error),
+        # a chord's member that never ran
+        "skipped": (type(SKIPPED), lambda _: None, lambda _: SKIPPED),
+        **_PLAIN,
+    }
 
 
 def _key(key: Any) -> Any:

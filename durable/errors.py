@@ -1,10 +1,9 @@
-"""Every error that the queue raises, under one root, with fields for programs and a sentence for people."""
+"""Every error that the queue raises, under one root, with fields for programs and a sentence for people.
+
+But for TaskFailed, which is one of Huey's own (durable/results.py): nothing is loaded here.
+"""
 
 from __future__ import annotations
-
-from typing import Any
-
-from huey.exceptions import TaskException
 
 
 class BatonError(Exception):
@@ -57,17 +56,3 @@ class NoSuchTaskError(BatonError):
 
 class ServerError(BatonError):
     """The Redis server is missing, cannot start, or is not safe to use as a queue."""
-
-
-class TaskFailed(TaskException):  # users catch this name
-    """Raised by `Result.get()` for a task that did not succeed; `outcome` says how it ended."""
-
-    def __init__(self, metadata: dict[str, Any]) -> None:
-        self.outcome: str = metadata.get("outcome", "failed")
-        self.task_id: str = metadata.get("task_id", "")
-        self.remedy: str = metadata.get("remedy", "")
-        super().__init__(metadata)
-
-    def __str__(self) -> str:
-        said = f"{self.outcome}: {self.metadata.get('error', 'no message')}"
-        return f"{said} ({self.remedy})" if self.remedy else said

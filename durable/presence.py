@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from durable.scripting import Scripts
+from durable.keyspace import Keyspace
 
 #: A consumer says so this often, s; it does without a word for a few times.
 ANNOUNCE_S = 60.0
@@ -35,17 +35,8 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
         return now_ms - self.seen_ms < FRESH_MS
 
 
-class Presences(Scripts):
-    """What consumers say of themselves. Every call raises redis.RedisError when the server is away."""
-
-    def announce(self, owner: str, host: str, queues: Sequence[str]) -> None:
-        """This consumer takes from these queues, for the next minutes."""
-        says = msgspec.json.encode({"host": host, "queues": list(queues)})
-        self._run("present", owner, says, FORGOTTEN_MS)
-
-    def leave(self, owner: str) -> None:
-        """This consumer takes no more."""
-        self._run("present", owner, "", 0)
+class Presences(Keyspace):
+    """What consumers have said of themselves. Every call raises redis.RedisError when the server is away."""
 
     def consumers(self) -> list[Presence]:
         """All that were heard of in the last week, by host and name."""

@@ -15,31 +15,15 @@ import redis
 
 from durable.identity import host_name
 from durable.scripting import Scripts
+from durable.standing import FORGOTTEN_MS, STALE_MS, Problem, Standing
+
+__all__ = ["AGAIN_S", "FORGOTTEN_MS", "STALE_MS", "Problem", "Problems"]
 
 #: A problem that stands and is told again and again is written this often, s.
 AGAIN_S = 60.0
-#: Not told again for so long: whoever told it has stopped, and it may be over.
-STALE_MS = 5 * 60_000
-#: Nobody has told it for so long: a host that is gone, or has another name now.
-FORGOTTEN_MS = 7 * 86_400_000
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """One that stands. Times are ms of the server's clock since 1970."""
-
-    subject: str  # watcher:inbox, poller:news, schedule:nightly, disk, app:…
-    host: str  # as people know it
-    text: str
-    app: str = ""  # who told it
-    since_ms: int
-    seen_ms: int  # when it was last told
-
-    def is_stale(self, now_ms: int) -> bool:
-        """Whether its part has not spoken for a while (it is told again every minute): it may be over."""
-        return now_ms - self.seen_ms > STALE_MS
-
-
-class Problems(Scripts):
+class Problems(Standing, Scripts):
     """The problems of one queue, for the part that has some and for those who look.
 
     Every call raises redis.RedisError when the server is away; repeating any of them is harmless.
@@ -83,16 +67,6 @@ class Problems(Scripts):
         stood = self._run("problem", self._field(subject), "")
         self._told[subject] = ("", self._clock())
         return bool(stood)
-
-    def standing(self) -> list[Problem]:
-        """All that stand, on all hosts, the oldest first; without those of hosts not heard of for a week."""
-        found: Any = self.client.hvals(self._key("problems"))
-        problems = [msgspec.json.decode(value, type=Problem, strict=False) for value in found]
-        oldest = self.now_ms() - FORGOTTEN_MS if problems else 0
-        return sorted(
-            (problem for problem in problems if problem.seen_ms > oldest),
-            key=lambda problem: (problem.since_ms, problem.subject, problem.host),
-        )
 
     def keep(self, kinds: Collection[str], subjects: Collection[str]) -> list[str]:
         """Forget what this host told of entries that are gone; the subjects forgotten.

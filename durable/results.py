@@ -7,12 +7,27 @@ import datetime as dt
 from typing import Any
 
 from huey.api import Result, Task
+from huey.exceptions import TaskException
 from huey.utils import Error, normalize_time
 
 from durable.chords import pipeline, stands_for
-from durable.errors import NoSuchTaskError, TaskFailed
+from durable.errors import NoSuchTaskError
 from durable.records import Record
 from durable.storage import LeaseStorage
+
+
+class TaskFailed(TaskException):  # users catch this name
+    """Raised by `Result.get()` for a task that did not succeed; `outcome` says how it ended."""
+
+    def __init__(self, metadata: dict[str, Any]) -> None:
+        self.outcome: str = metadata.get("outcome", "failed")
+        self.task_id: str = metadata.get("task_id", "")
+        self.remedy: str = metadata.get("remedy", "")
+        super().__init__(metadata)
+
+    def __str__(self) -> str:
+        said = f"{self.outcome}: {self.metadata.get('error', 'no message')}"
+        return f"{said} ({self.remedy})" if self.remedy else said
 
 
 class BatonResult(Result):

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import redis
 
 from durable import versions
+from durable.keyspace import Keyspace
 from durable.line import Line
 
 #: In this order in front of the transitions: each uses those before it.
@@ -71,12 +72,11 @@ end
 """
 
 
-class Scripts:
-    """The keys of one prefix, and the transitions that work on them. May be used by several threads."""
+class Scripts(Keyspace):
+    """The transitions that work on the keys of one prefix. May be used by several threads."""
 
     def __init__(self, client: redis.Redis, prefix: str) -> None:
-        self.client = client
-        self.prefix = prefix
+        super().__init__(client, prefix)
         self._line = Line(client)
         self._library = library()
 
@@ -114,14 +114,6 @@ class Scripts:
         for name in older:
             self.client.function_delete(name)
         return older
-
-    def _key(self, name: str) -> str:
-        return self.prefix + name
-
-    def now_ms(self) -> int:
-        """The server's clock, ms since 1970: the only one that the queue goes by."""
-        seconds, micros = self.client.time()
-        return int(seconds) * 1000 + int(micros) // 1000
 
 
 def _library_name(entry: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from durable import wire
 from durable.costs import KEEP_DAYS, Cost, written
 from durable.errors import CursorMovedError, NoSuchTaskError
-from durable.presence import Presences
+from durable.presence import FORGOTTEN_MS
 from durable.records import (
     Budget,
     Chord,
@@ -27,10 +27,11 @@ from durable.records import (
     Submission,
     Submitted,
 )
+from durable.scripting import Scripts
 from durable.views import Views
 
 
-class LeaseStore(Views, Presences):
+class LeaseStore(Views, Scripts):
     """The queue under one key prefix of one Redis. Thread-safe as redis-py's client is.
 
     Every verb raises redis.RedisError when the server is away; repeating any of them is harmless.
@@ -132,6 +133,15 @@ class LeaseStore(Views, Presences):
         pipe.zadd(self._key("nudge:" + owner), {"look": 0})
         pipe.pexpire(self._key("nudge:" + owner), 10_000)
         pipe.execute()
+
+    def announce(self, owner: str, host: str, queues: Sequence[str]) -> None:
+        """This consumer takes from these queues, for the next minutes."""
+        says = json.dumps({"host": host, "queues": list(queues)})
+        self._run("present", owner, says, FORGOTTEN_MS)
+
+    def leave(self, owner: str) -> None:
+        """This consumer takes no more."""
+        self._run("present", owner, "", 0)
 
     def started(self, lease: Lease, run: dict[str, Any], session: str) -> bool:
         """Record what runs under the lease; False when the lease is no longer ours."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,13 +9,16 @@ import msgspec
 
 from durable.costs import DayCost, Today, Unpriced, day_costs, unpriced
 from durable.errors import NoSuchTaskError
+from durable.presence import Presences
 from durable.records import FINAL, GateEntry, Newer, Record, State, Told, from_hash
-from durable.scripting import Scripts
 from durable.versions import MESSAGE
 
 
-class Views(Scripts):
-    """Reading one queue. Every call raises redis.RedisError when the server is away."""
+class Views(Presences):
+    """Reading one queue, with redis-py's client or with that of durable/glance.py.
+
+    Every call raises redis.RedisError when the server is away.
+    """
 
     def read_cursor(self, name: str) -> str:
         """Where a producer stands; "" when it never moved."""
@@ -167,7 +169,7 @@ class Views(Scripts):
         for member, until in entries:
             scope, _, reason = member.decode().partition("|")
             if until > now or scope.startswith("claude:"):
-                told = json.loads(infos.get(member, b"{}"))
+                told = msgspec.json.decode(infos.get(member, b"{}"))
                 entry = GateEntry(
                     scope=scope,
                     reason=reason,

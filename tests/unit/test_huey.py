@@ -6,9 +6,9 @@ import pytest
 from huey.api import PeriodicTask
 from huey.exceptions import CancelExecution
 
-from durable.errors import TaskFailed
 from durable.queue import BatonHuey
 from durable.records import Lease, State
+from durable.results import TaskFailed
 from durable.verdicts import Fail, GiveBack, Hold, Retry
 from tests.turns import drain, run_one
 

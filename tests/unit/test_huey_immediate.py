@@ -7,9 +7,9 @@ import pytest
 from huey import chord, group
 from huey.exceptions import RateLimitExceeded, TaskLockedException
 
-from durable.errors import CodecError, TaskFailed
+from durable.errors import CodecError
 from durable.queue import BatonHuey
-from durable.results import BatonResult
+from durable.results import BatonResult, TaskFailed
 
 
 @pytest.fixture

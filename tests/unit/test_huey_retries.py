@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from huey.exceptions import RetryTask
 
-from durable.errors import CodecError, TaskFailed
+from durable.errors import CodecError
 from durable.queue import BatonHuey, jittered_ms
 from durable.records import State
+from durable.results import TaskFailed
 from tests.turns import drain, run_one
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from durable.errors import TaskFailed
 from durable.queue import BatonHuey
 from durable.records import State
+from durable.results import TaskFailed
 from tests.turns import drain, run_one, take
 
 
