@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from typing import Any
 
 from cli.apps import PASSED_ON
 from cli.errors import CliError
+from cli.pm2_socket import list_apps
 
 ONLINE = "online"
 # What the PM2 command line itself needs, and what ecosystem.config.js needs to find our list.
@@ -73,7 +72,15 @@ class Pm2:
         """Return every app of this PM2, ours or not; none when no daemon runs."""
         if not self.daemon_runs():
             return []
-        return [_process(entry) for entry in parse_list(self._call("jlist"))]
+        found = self._asked()
+        return [_process(e) for e in (parse_list(self._call("jlist")) if found is None else found)]
+
+    def _asked(self) -> list[dict[str, Any]] | None:
+        """What the daemon itself says; None where that is not to be understood."""
+        try:
+            return list_apps(self.home / _SOCKET)
+        except OSError:  # a daemon that hangs, or goes at this moment
+            return None
 
     def start(self, names: Sequence[str]) -> None:
         """Start apps of ecosystem.config.js that PM2 does not have; PM2 waits for their `ready`.
@@ -93,6 +100,8 @@ class Pm2:
             self._call("kill")
 
     def _call(self, *words: str) -> str:
+        import subprocess  # the daemon itself is asked without
+
         self._check_home()
         command = [self._executable(), *words]
         try:
@@ -119,6 +128,8 @@ class Pm2:
         return done.stdout
 
     def _executable(self) -> str:
+        import shutil
+
         ours = self.root / "node_modules" / ".bin" / "pm2"
         found = str(ours) if ours.exists() else shutil.which("pm2", path=self._environ.get("PATH"))
         if found is None:
