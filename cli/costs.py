@@ -21,7 +21,7 @@ _COUNTS = ("input", "output", "cache_write", "cache_read")
 
 def costs(args: argparse.Namespace) -> int:
     """Print what attempts cost on the last days, summed by one thing or row by row."""
-    rows = queue.store().costs(args.days)
+    rows = queue.views().costs(args.days)
     if args.json:
         found = [facts(row) for row in rows] if args.by is None else summed(rows, args.by)
         print_json(found)

@@ -13,3 +13,8 @@ class CliError(Exception):
 
     def __str__(self) -> str:
         return f"{self.problem}\n  {self.remedy}" if self.remedy else self.problem
+
+
+def redis_is_away(error: Exception) -> bool:
+    """Whether an error is one of redis-py's; known by name, so that nothing is loaded for the question."""
+    return any(cls.__name__ == "RedisError" for cls in type(error).__mro__)

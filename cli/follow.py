@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import attempts, queue
+from cli.errors import redis_is_away
 from cli.logs import Printer, Viewer, chosen
 from cli.terminal import moment
 
 if TYPE_CHECKING:
     from durable.records import Record
-    from durable.store import LeaseStore
+    from durable.views import Views
 
 _LOOK_EVERY_S = 0.25
 # Between two questions to Redis, s; the file is looked at more often.
@@ -25,7 +26,7 @@ class Follower:
     """Shows each attempt from its beginning, beginning with the latest; or only the one of `number`."""
 
     def __init__(
-        self, store: LeaseStore, var: Path, record: Record, printer: Printer, number: int | None
+        self, store: Views, var: Path, record: Record, printer: Printer, number: int | None
     ) -> None:
         self.store, self.var, self.record = store, var, record
         self.printer, self.number = printer, number
@@ -61,14 +62,14 @@ class Follower:
 
     def _ask(self) -> bool:
         """Whether the record is a new one. While Redis is away, the files are followed all the same."""
-        import redis
-
         if time.monotonic() < self._ask_at:
             return False
         self._ask_at = time.monotonic() + _ASK_EVERY_S
         try:
             self.record = queue.one(self.store, self.record.id)
-        except redis.RedisError as error:
+        except Exception as error:
+            if not redis_is_away(error):
+                raise
             if not self._away:
                 words = (
                     f"Redis does not answer ({error}); what Claude writes is shown all the same."

@@ -10,7 +10,7 @@ from cli.terminal import ago
 
 if TYPE_CHECKING:
     from durable.presence import Presence
-    from durable.store import LeaseStore
+    from durable.views import Views
 
 _OWN = "host:"
 #: Of two machines with one name both have spoken within so long: one that has moved or begun anew is silent.
@@ -25,7 +25,7 @@ class Hosts(NamedTuple):
     now_ms: int
 
 
-def ask(store: LeaseStore) -> Hosts:
+def ask(store: Views) -> Hosts:
     """Return what Redis says. Raises redis.RedisError."""
     from durable.presence import unserved
 

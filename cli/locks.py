@@ -6,16 +6,12 @@ A flock under `var/locks` is what keeps one name to one process, whatever PM2 be
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import re
 import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import NamedTuple
-
-log = logging.getLogger(__name__)
 
 # How long a second copy waits for the first to go. Longer than the longest stop (60 s, Redis).
 PATIENCE_S = 600.0
@@ -108,6 +104,9 @@ def wait_for(lock: Lock, role: str, arg: str, *, supervised: bool) -> bool:
     it, once, to hand over. A copy that another living PM2 supervises is never asked: that PM2
     would start it again, and the two would take turns for ever.
     """
+    import logging  # the apps have it; a verb that reads who holds a lock does without
+
+    log = logging.getLogger(__name__)
     give_up = time.monotonic() + PATIENCE_S
     told = asked = False
     while not lock.take():
@@ -161,6 +160,8 @@ def process(pid: int) -> Process | None:
 
 
 def _process_by_ps(pid: int) -> Process | None:
+    import subprocess
+
     question = ["ps", "-ww", "-o", "ppid=", "-o", "args=", "-p", str(pid)]
     answer = subprocess.run(question, capture_output=True, text=True, check=False).stdout
     found = answer.split(maxsplit=1)

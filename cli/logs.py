@@ -24,9 +24,7 @@ TONES = {"succeeded": "green", "cancelled": "dim", "interrupted": "yellow", "unk
 
 def logs(args: argparse.Namespace) -> int:
     """Print the stream of the latest attempt or a chosen one; with `-f` also what follows."""
-    import tasks
-
-    store, var = queue.store(), tasks.config.var
+    store, var = queue.views(), queue.settings().var
     record = queue.one(store, args.id)
     printer = JsonPrinter() if args.json else Printer()
     if args.follow:

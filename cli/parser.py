@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from cli.terminal import screen
+
 NEWCOMER = """\
 Baton hands each task to a clean Claude Code process and never drops it.
 
@@ -27,20 +29,55 @@ PASSED_THROUGH = {
     "test": "cli.checks:test",
 }
 
+_PROG = "./baton"
 # In front of the names of Claude's options among the parsed arguments.
 OPTION = "option_"
 
 
-class Verbs:
-    """The verbs that a parser knows; `add` returns the parser of one, for its arguments."""
+class _Formatter(argparse.HelpFormatter):
+    """One that knows the width by itself: argparse makes one for each argument, and loads shutil for that."""
 
-    def __init__(self, top: argparse.ArgumentParser) -> None:
-        self._verbs = top.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    def __init__(self, prog: str, *, width: int | None = None) -> None:
+        super().__init__(prog, max_help_position=26, width=width or min(screen()[0], 100) - 2)
+
+    def format_help(self) -> str:
+        """Return the text; argparse forgets that the names of verbs are indented once more."""
+        self._action_max_length += 2
+        return super().format_help()
+
+
+class _Unasked:
+    """Stands for the parser of a verb that this call is not about."""
+
+    def add_argument(self, *words: str, **options: Any) -> None:
+        """Do nothing."""
+
+    def add_argument_group(self, title: str) -> _Unasked:
+        """Do nothing."""
+        return self
+
+
+class Verbs:
+    """The verbs that a parser knows; `add` returns the parser of one, for its arguments.
+
+    With `only` it makes that one: twenty-five parsers for one call take longer than what most verbs do.
+    """
+
+    def __init__(self, top: argparse.ArgumentParser, only: str = "") -> None:
+        self.only, self.found = only, False
+        # Without `prog`, argparse formats a usage to find it, and loads all that it formats with.
+        self._verbs = top.add_subparsers(dest="verb", metavar="VERB", title="verbs", prog=_PROG)
 
     def add(self, name: str, target: str, text: str, *, json: bool = False) -> Any:
         """Add a verb; `text` is its line in the list of verbs, and its description."""
+        if not self._asked(name):
+            return _Unasked()
         verb = self._verbs.add_parser(
-            name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            allow_abbrev=False,
+            formatter_class=_Formatter,
         )
         verb.set_defaults(target=target)
         if json:
@@ -49,23 +86,39 @@ class Verbs:
 
     def add_hidden(self, name: str, target: str) -> Any:
         """Add a verb that programs call; no list shows it."""
-        verb = self._verbs.add_parser(name)
+        if not self._asked(name):
+            return _Unasked()
+        verb = self._verbs.add_parser(name, formatter_class=_Formatter)
         verb.set_defaults(target=target)
         verb.add_argument("--json", action="store_true")
         return verb
 
+    def _asked(self, name: str) -> bool:
+        self.found = self.found or name == self.only
+        return self.only in ("", name)
+
 
 def parser(verb: str = "") -> argparse.ArgumentParser:
-    """Return the parser of the whole command line; Claude's options are spelled out for `add`."""
-    top = argparse.ArgumentParser(prog="./baton", description=NEWCOMER.splitlines()[0])
-    verbs = Verbs(top)
+    """Return the parser of one verb, or of the whole command line where there is no such verb.
+
+    Claude's options are spelled out for `add` alone.
+    """
+    made, known = _parser(verb, only=verb)
+    return made if known else _parser("", only="")[0]
+
+
+def _parser(verb: str, only: str) -> tuple[argparse.ArgumentParser, bool]:
+    top = argparse.ArgumentParser(
+        prog=_PROG, description=NEWCOMER.splitlines()[0], formatter_class=_Formatter
+    )
+    verbs = Verbs(top, only)
     _running(verbs)
     _putting_in(verbs, spelled_out=verb == "add")
     _looking(verbs)
     _acting(verbs)
     _trying(verbs)
     verbs.add_hidden("apps", "cli.apps:apps")
-    return top
+    return top, verbs.found
 
 
 def _running(verbs: Verbs) -> None:
@@ -113,7 +166,7 @@ def _looking(verbs: Verbs) -> None:
     listing.add_argument("--state", help="only tasks in this state: queued, running, failed …")
     listing.add_argument("--source", help="only tasks from this source: watcher:inbox, cli …")
     listing.add_argument("--limit", type=_positive, default=20, help="at most so many (default 20)")
-    show = verbs.add("show", "cli.look:show", "show all that is known of a task", json=True)
+    show = verbs.add("show", "cli.show:show", "show all that is known of a task", json=True)
     show.add_argument("id", metavar="ID", help="a task's id, or the unique beginning of it")
     show.add_argument("--attempt", type=_positive, metavar="N", help="this attempt's line, too")
     logs = verbs.add("logs", "cli.logs:logs", "show what Claude said and did on a task", json=True)

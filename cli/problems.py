@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 from cli.terminal import ago, moment, paint, printable
 
 if TYPE_CHECKING:
-    from durable.problems import Problem
-    from durable.store import LeaseStore
+    from durable.standing import Problem
+    from durable.views import Views
     from settings import Settings
 
 
-def standing(store: LeaseStore) -> list[Problem]:
+def standing(store: Views) -> list[Problem]:
     """Return all that stand, the oldest first. Raises redis.RedisError."""
-    from durable.problems import Problems
+    from durable.standing import Standing
 
-    return Problems(store.client, store.prefix).standing()
+    return Standing(store.client, store.prefix).standing()
 
 
-def lines(store: LeaseStore) -> list[str]:
+def lines(store: Views) -> list[str]:
     """Return all that stand, one line each. Raises redis.RedisError."""
     now_ms = store.now_ms()
     return [sentence(problem, now_ms) for problem in standing(store)]

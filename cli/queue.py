@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from durable.queue import BatonHuey
     from durable.records import Record
     from durable.store import LeaseStore
+    from durable.views import Views
+    from settings import Settings
 
 SHORT = 8  # so much of an id is shown; a beginning that is unique stands for it everywhere
 
@@ -23,12 +26,35 @@ def huey() -> BatonHuey:
     return tasks.huey
 
 
+@cache
+def settings() -> Settings:
+    """Return the settings, read once. Raises SettingsError."""
+    from settings import load
+
+    return load()
+
+
 def store() -> LeaseStore:
     """Return the verbs of the queue. Raises SettingsError; nothing connects yet."""
-    return huey().store
+    from durable.connect import connect
+    from durable.store import LeaseStore
+
+    return LeaseStore(connect(settings().redis.url), _prefix())
 
 
-def one(queue: LeaseStore, prefix: str) -> Record:
+def views() -> Views:
+    """Return the queue for looking only, without redis-py and Huey, which take longer than a verb may."""
+    from durable.glance import glance
+    from durable.views import Views
+
+    return Views(glance(settings().redis.url), _prefix())
+
+
+def _prefix() -> str:
+    return f"{{{settings().instance}}}:"
+
+
+def one(queue: Views, prefix: str) -> Record:
     """Return the one task whose id begins with `prefix`. Raises NoSuchTaskError."""
     record = queue.record(queue.find(prefix.strip().lower()))
     if record is None:

@@ -32,7 +32,7 @@ def print_up(
     as_json: bool,
 ) -> None:
     """Print what was done and what the apps are like now."""
-    rows = app_facts(settings.var, plan, processes)
+    rows = app_facts(settings.var, [app.name for app in plan], processes)
     entries = [] if failures else _gate_entries(settings)
     missing = notices(settings)
     if as_json:
@@ -95,11 +95,12 @@ def _next(settings: Settings) -> str:
     return '\nNext: ./baton add "what Claude is to do", then ./baton status'
 
 
-def app_facts(var: Path, plan: Sequence[App], processes: Sequence[Process]) -> list[dict[str, Any]]:
+def app_facts(
+    var: Path, planned: Sequence[str], processes: Sequence[Process]
+) -> list[dict[str, Any]]:
     """Return what each planned app is like, and those that run although nobody planned them."""
     known = {process.name: process for process in processes}
-    names = [app.name for app in plan]
-    names += sorted(set(known) - set(names))
+    names = [*planned, *sorted(set(known) - set(planned))]
     return [_app_facts(var, name, known.get(name)) for name in names]
 
 

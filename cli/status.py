@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cli import billing, costs, gate, hosts, look, problems, queue, upkeep
-from cli.apps import planned
-from cli.errors import CliError
+from cli.apps import app_name, roles
+from cli.errors import CliError, redis_is_away
 from cli.missing import Notice, notices
 from cli.report import app_facts, app_table
 from cli.terminal import ago, paint, print_json, printable, state, table, usd
 
 if TYPE_CHECKING:
     from durable.costs import Today
-    from durable.problems import Problem
     from durable.records import GateEntry, Newer, Record, State
+    from durable.standing import Problem
     from settings import Settings
 
 _RECENT = 5
@@ -41,9 +41,7 @@ class Queue(NamedTuple):
 
 def status(args: argparse.Namespace) -> int:
     """Print how the instance is; works without Redis and without PM2, and says which is away."""
-    from settings import load
-
-    settings = load()
+    settings = queue.settings()
     apps, pm2_away = _try(lambda: _apps(settings))
     tasks, redis_away = _try(_queue)
     away = [Notice(*pair) for pair in (pm2_away, redis_away) if pair]
@@ -59,13 +57,13 @@ def status(args: argparse.Namespace) -> int:
 
 def _try(ask: Callable[[], Any]) -> tuple[Any, tuple[str, str] | None]:
     """Return what was asked for, or None with what is away and the remedy."""
-    from redis import RedisError
-
     try:
         return ask(), None
     except CliError as error:
         return None, (error.problem, error.remedy)
-    except RedisError as error:
+    except Exception as error:
+        if not redis_is_away(error):
+            raise
         return None, (f"Redis does not answer: {error}", "./baton up starts it")
 
 
@@ -73,11 +71,12 @@ def _apps(settings: Settings) -> list[dict[str, Any]]:
     pm2 = upkeep.pm2_of(settings)
     owned = upkeep.place(settings).owns
     processes = [process for process in pm2.processes() if owned(process)]
-    return app_facts(settings.var, planned(settings, os.environ), processes)
+    names = [app_name(settings.instance, *role) for role in roles(settings)]
+    return app_facts(settings.var, names, processes)
 
 
 def _queue() -> Queue:
-    store = queue.store()
+    store = queue.views()
     return Queue(
         gate=store.gate(),
         problems=problems.standing(store),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import sys
 import time
 import unicodedata
@@ -38,7 +36,21 @@ def state(word: str) -> str:
 
 def columns() -> int:
     """Return the width of the terminal; unlimited when the output goes elsewhere."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+    return screen()[0] if sys.stdout.isatty() else 10_000
+
+
+def screen() -> tuple[int, int]:
+    """Return columns and lines of the terminal: as COLUMNS and LINES say, else as it says itself."""
+    # shutil.get_terminal_size does the same, and brings three libraries for archives along
+    try:
+        size = os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    except (OSError, ValueError):
+        size = os.terminal_size((80, 24))
+    named = (os.environ.get("COLUMNS", ""), os.environ.get("LINES", ""))
+    wide, high = (
+        int(n) if n.isdecimal() and int(n) else s for n, s in zip(named, size, strict=True)
+    )
+    return wide or 80, high or 24
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], width: int | None = None) -> str:
@@ -129,4 +141,6 @@ def usd(amount: float) -> str:
 
 def print_json(facts: Any) -> None:
     """Print facts for a program."""
+    import json  # who prints for people does without
+
     print(json.dumps(facts, indent=2, ensure_ascii=False, default=str))

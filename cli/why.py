@@ -12,7 +12,7 @@ from cli.terminal import moment, paint, print_json, printable, state
 
 if TYPE_CHECKING:
     from durable.records import GateEntry, Record, Told
-    from durable.store import LeaseStore
+    from durable.views import Views
     from settings import Settings
 
 _SHOWN = 20
@@ -20,7 +20,7 @@ _SHOWN = 20
 
 def why(args: argparse.Namespace) -> int:
     """Explain a name (a schedule, a watcher, a poller) by its journal, an id by its record."""
-    store = queue.store()
+    store = queue.views()
     sources = _sources(store, args.name)
     if sources:
         return _of_source(store, args, sources[0])
@@ -35,11 +35,9 @@ def why(args: argparse.Namespace) -> int:
     return 0
 
 
-def _sources(store: LeaseStore, name: str) -> list[str]:
+def _sources(store: Views, name: str) -> list[str]:
     """Return the sources of this name that are configured or have a journal."""
-    import tasks
-
-    config = tasks.config
+    config = queue.settings()
     named = [
         *(f"schedule:{n}" for n in config.schedules),
         *(f"watcher:{n}" for n in config.watchers),
@@ -49,7 +47,7 @@ def _sources(store: LeaseStore, name: str) -> list[str]:
     return found or [f"schedule:{n}" for n in (name,) if store.journal(f"schedule:{n}", 1)]
 
 
-def _of_source(store: LeaseStore, args: argparse.Namespace, source: str) -> int:
+def _of_source(store: Views, args: argparse.Namespace, source: str) -> int:
     told = store.journal(source, _SHOWN)
     if args.json:
         print_json({"source": source, "journal": [fates.facts(entry) for entry in told]})
@@ -60,7 +58,7 @@ def _of_source(store: LeaseStore, args: argparse.Namespace, source: str) -> int:
     return 0
 
 
-def _lines(store: LeaseStore, source: str, told: list[Told]) -> list[str]:
+def _lines(store: Views, source: str, told: list[Told]) -> list[str]:
     if not told and source.startswith("schedule:"):
         return ["It has not fired yet. ./baton schedules says when it does."]
     if not told:
@@ -71,7 +69,7 @@ def _lines(store: LeaseStore, source: str, told: list[Told]) -> list[str]:
     return [fates.sentence(entry, states.get(entry.id, "")) for entry in told]
 
 
-def _task(store: LeaseStore, word: str) -> Record:
+def _task(store: Views, word: str) -> Record:
     from durable.errors import NoSuchTaskError
 
     try:
@@ -83,13 +81,11 @@ def _task(store: LeaseStore, word: str) -> Record:
         ) from error
 
 
-def reasons(record: Record, store: LeaseStore) -> list[str]:
+def reasons(record: Record, store: Views) -> list[str]:
     """Return, in sentences, why a task stands where it does."""
-    import tasks
-
     said = _BY_STATE[record.state.value](record)
     if record.state.value == "queued":
-        said += _waiting(record, store, tasks.config)
+        said += _waiting(record, store, queue.settings())
     return said
 
 
@@ -135,7 +131,7 @@ _BY_STATE = {
 }
 
 
-def _waiting(record: Record, store: LeaseStore, settings: Settings) -> list[str]:
+def _waiting(record: Record, store: Views, settings: Settings) -> list[str]:
     """What keeps a queued task from running now."""
     closed = [entry for entry in store.gate() if _stops(entry, record)]
     if closed:

@@ -10,7 +10,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -101,6 +100,8 @@ def login_state(claude_path: str, env: Mapping[str, str]) -> LoginState:
 
     It looks at what is stored; only a call to the API shows whether that is still accepted.
     """
+    import subprocess  # `status` finds claude without running it
+
     try:
         finished = subprocess.run(
             [claude_path, "auth", "status"],

@@ -22,7 +22,7 @@ _WORDS: dict[str, bool | None] = {
 }  # fmt: skip
 _INT = re.compile(r"[-+]?[0-9]{1,18}")
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?")
-_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+_FORBIDDEN = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]"
 _QUOTE = 'Put a value in quotes when it begins with one of * & ! % @ { [ or has ": " in it.'
 
 
@@ -156,7 +156,7 @@ def _scalar(text: str, quoted: bool) -> Any:
 def _syntax_error(file: Path, text: str, error: yaml.YAMLError) -> SettingsError:
     mark = getattr(error, "problem_mark", None)
     if mark is None:
-        forbidden = _FORBIDDEN.search(text)
+        forbidden = re.search(_FORBIDDEN, text)
         line = text.count("\n", 0, forbidden.start() if forbidden else 0) + 1
         return SettingsError(file, line, "a control character stands here", "Remove it.")
     line = mark.line + 1

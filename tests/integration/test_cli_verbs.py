@@ -72,6 +72,21 @@ def test_a_task_is_added_listed_shown_cancelled_and_retried(site: Site) -> None:
     assert "is queued" in baton(site, "retry", task_id, status=1)
 
 
+@pytest.mark.parametrize("verb", ["list", "status", "show", "why", "logs", "costs"])
+def test_a_verb_that_looks_loads_only_what_is_quick_to_load(site: Site, verb: str) -> None:
+    task_id = facts(site, "add", "One")["id"]
+    attempt(site, task_id, 1, say("Hello."))
+    words = [verb, task_id] if verb in ("show", "why", "logs") else [verb]
+    code = f"import sys; from cli.__main__ import main; main({words}); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], env=env(site), capture_output=True, text=True
+    )
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "durable.views" in loaded, done.stderr
+    heavy = {"redis", "huey", "asyncio", "ssl", "jinja2", "croniter", "cli.fingerprint"}
+    assert not loaded & heavy
+
+
 def test_a_second_task_of_the_same_key_is_not_put_in(site: Site) -> None:
     first = facts(site, "add", "One", "--key", "k")
     second = facts(site, "add", "Two", "--key", "k")
