@@ -14,14 +14,13 @@ import signal
 import stat
 import sys
 import threading
-import time
 from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cli.apps import app_name, roles
 from cli.locks import Lock, lock_path, wait_for
-from cli.terminal import printable
+from cli.outputs import log_as, print_past
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -39,7 +38,7 @@ ROLES = {
 
 # Under PM2 only this stays of the environment: PM2 adds every field of the app to it.
 _KEPT = re.compile(r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|REDIS_URL|BATON_\w+")
-_OF_PM2 = re.compile(r"PM2_\w+|pm_\w+|NODE_CHANNEL_\w+|BATON_FINGERPRINT")
+_OF_PM2 = re.compile(r"PM2_\w+|pm_\w+|NODE_CHANNEL_\w+|BATON_FINGERPRINT|BATON_LOG")
 
 
 class Channel:
@@ -94,31 +93,6 @@ def clean(environ: MutableMapping[str, str]) -> None:
             del environ[name]
 
 
-class _Line(logging.Formatter):
-    """`2026-11-22T21:46:03Z INFO baton-consumer-1: message`; newlines in a message are escaped."""
-
-    def __init__(self, app: str) -> None:
-        super().__init__(f"%(asctime)sZ %(levelname)s {app}: %(message)s", "%Y-%m-%dT%H:%M:%S")
-        self.converter = time.gmtime
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
-        return printable(super().formatMessage(record))
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802  logging's name
-        lines = super().formatException(ei).splitlines()
-        return "\n".join("  " + printable(line) for line in lines)
-
-
-def log_as(app: str) -> None:
-    """Send every log record to standard error, which PM2 appends to `var/logs/<app>.log`."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Line(app))
-    # What no line shows is not looked up: 40 % of the cost of a line (logging's own HOWTO names these).
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging._srcfile = None
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-
-
 def detach_stdin() -> int:
     """Put /dev/null in the place of PM2's end of the standard input, and return that end."""
     lifeline = os.dup(0)
@@ -127,26 +101,21 @@ def detach_stdin() -> int:
     return lifeline
 
 
-def outlive_pm2(lifeline: int, log_file: Path) -> None:
-    """Give the process lasting outputs once the daemon, which reads them, has gone.
+def notice_the_end_of_pm2(lifeline: int) -> None:
+    """Log it when the daemon has gone: end of file on what was the input is the first that one hears of it.
 
-    A `print` would then raise BrokenPipeError in the middle of a task; end of file on the input
-    is the first that one hears of it.
+    The app works on, and misses nothing of PM2: its outputs are its own.
     """
-    watch = threading.Thread(target=_log_directly_after_eof, args=(lifeline, log_file), daemon=True)
-    watch.start()
+    threading.Thread(target=_say_after_eof, args=(lifeline,), daemon=True).start()
 
 
-def _log_directly_after_eof(lifeline: int, log_file: Path) -> None:
+def _say_after_eof(lifeline: int) -> None:
     try:
         while os.read(lifeline, 4096):
             pass
     except OSError:  # PM2's end was reset: as gone as at end of file
         pass
-    with log_file.open("ab") as direct:
-        os.dup2(direct.fileno(), 1)
-        os.dup2(direct.fileno(), 2)
-    log.warning("PM2 has gone; this app works on and logs into its file by itself")
+    log.warning("PM2 has gone; this app works on without it")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -159,12 +128,14 @@ def main(argv: Sequence[str]) -> int:
         signal.signal(number, _leave)  # nothing has begun before the role takes over
     channel = Channel.take(os.environ)
     channel.close_others()
+    own_log = os.environ.get("BATON_LOG") if channel.is_open else None
     clean(os.environ)
     os.umask(0o077)
     role, arg = (*argv, "", "")[:2]
-    log_as(app_name("baton", role, arg))
+    path = Path(own_log) if own_log else None
+    _log_into(path, path.stem if path else app_name("baton", role, arg))
     try:
-        return _configured(role, arg, channel)
+        return _configured(role, arg, channel, path)
     except Exception:  # the last place that can say in the log what happened
         log.exception("this app ends with an error that it did not expect")
         return 1
@@ -174,7 +145,14 @@ def _leave(number: int, frame: object) -> None:
     raise SystemExit(0)
 
 
-def _configured(role: str, arg: str, channel: Channel) -> int:
+def _log_into(path: Path | None, app: str) -> None:
+    """Under PM2 an app has a log of its own; by hand it speaks on its standard error."""
+    log_as(app, path)
+    if path:
+        print_past(path)
+
+
+def _configured(role: str, arg: str, channel: Channel, own_log: Path | None) -> int:
     from settings import SettingsError, load, make_run_dir
 
     try:
@@ -187,6 +165,8 @@ def _configured(role: str, arg: str, channel: Channel) -> int:
         allowed = ", ".join(" ".join(pair).strip() for pair in known)
         log.error("no app '%s' in %s; there is: %s", f"{role} {arg}", settings.config, allowed)
         return os.EX_CONFIG
+    if own_log is None:
+        log_as(app_name(settings.instance, role, arg))
     return _alone(settings, role, arg, channel)
 
 
@@ -202,10 +182,8 @@ def _drains(settings: Settings, role: str, arg: str) -> bool:
 def _alone(settings: Settings, role: str, arg: str, channel: Channel) -> int:
     from durable.identity import keep_host_name
 
-    name = app_name(settings.instance, role, arg)
-    log_as(name)
     keep_host_name(settings.var, settings.host)
-    lock = Lock(lock_path(settings.var, name))
+    lock = Lock(lock_path(settings.var, app_name(settings.instance, role, arg)))
     if not wait_for(lock, role, arg, supervised=channel.is_open):
         log.error("another copy of this app holds %s and does not go", lock.path)
         return os.EX_TEMPFAIL
@@ -213,7 +191,7 @@ def _alone(settings: Settings, role: str, arg: str, channel: Channel) -> int:
     if role == "redis":
         lock.outlive_exec()  # this process becomes the server; no thread may run beside that
     elif channel.is_open:
-        outlive_pm2(lifeline, settings.var / "logs" / f"{name}.log")
+        notice_the_end_of_pm2(lifeline)
     run: Callable[[Settings, str, Callable[[], None]], int]
     run = importlib.import_module(ROLES[role]).run
     return run(settings, arg, _announcement(channel, lock))

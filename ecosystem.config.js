@@ -65,10 +65,11 @@ module.exports = {
     filter_env: [''],
     env: { ...app.env, PYTHONUNBUFFERED: '1' },
 
-    // One file for both outputs, named as here: without merge_logs PM2 adds its own number.
-    // No `time` (it loses text of lines over 64 KB) and no log_type: app.py writes whole lines.
-    out_file: app.log,
-    error_file: app.log,
+    // What an app logs it writes into a file of its own (BATON_LOG), which it rotates: PM2 would hold
+    // the file open in its daemon. Here goes only what is printed before the app has begun. One file
+    // for both outputs, named as here: without merge_logs PM2 adds its own number.
+    out_file: app.out,
+    error_file: app.out,
     merge_logs: true,
 
     // PM2 would read .git after every start, and look for a Node agent that is not there.

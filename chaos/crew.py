@@ -11,7 +11,7 @@ from pathlib import Path
 
 _EXPECTED = (0, -signal.SIGKILL, -signal.SIGINT)
 #: What Python says, with exit status 1, when a SIGINT meets it while it begins; and what only our code says.
-_INTERRUPTED, _OURS = b"KeyboardInterrupt", b" INFO "
+_INTERRUPTED, _OURS = b"KeyboardInterrupt", b'"level": "INFO"'
 
 
 class Member:

@@ -47,7 +47,8 @@ class App:
     stage: str  # producers, consumers or redis; stops go stage by stage
     namespace: str  # "<instance>-<stage>", so that `pm2 stop` can do the same by hand
     kill_timeout_ms: int
-    log: str
+    log: str  # what the app logs; what it prints past that is beside it, in .out
+    out: str
     env: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -87,6 +88,7 @@ def planned(settings: Settings, environ: Mapping[str, str]) -> list[App]:
 
 def _app(settings: Settings, role: str, arg: str, env: dict[str, str]) -> App:
     name, stage = app_name(settings.instance, role, arg), STAGE[role]
+    log = settings.var / "logs" / f"{name}.log"
     return App(
         name=name,
         role=role,
@@ -94,8 +96,9 @@ def _app(settings: Settings, role: str, arg: str, env: dict[str, str]) -> App:
         stage=stage,
         namespace=f"{settings.instance}-{stage}",
         kill_timeout_ms=KILL_TIMEOUT_MS[stage],
-        log=str(settings.var / "logs" / f"{name}.log"),
-        env=env,
+        log=str(log),
+        out=str(log.with_suffix(".out")),
+        env=env | {"BATON_LOG": str(log)},
     )
 
 

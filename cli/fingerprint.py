@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 # By the direction of the imports a role can only load these parts of the repository, so a
 # change in the consumers restarts no watcher, and only the server's own code restarts Redis.
-_ENTRY = ("app.py", "cli/apps.py", "cli/locks.py", "ecosystem.config.js", "requirements.txt")
+_ENTRY = (
+    *("app.py", "cli/apps.py", "cli/applogs.py", "cli/locks.py", "cli/outputs.py"),
+    *("durable/logfile.py", "ecosystem.config.js", "requirements.txt"),
+)
 _QUEUE = (*_ENTRY, "settings/**/*.py", "tasks.py", "durable/**/*.py", "durable/**/*.lua")
 _PARTS = {
     "redis": (*_ENTRY, "durable/server.py"),

@@ -23,7 +23,11 @@ TONES = {"succeeded": "green", "cancelled": "dim", "interrupted": "yellow", "unk
 
 
 def logs(args: argparse.Namespace) -> int:
-    """Print the stream of the latest attempt or a chosen one; with `-f` also what follows."""
+    """Print the stream of the latest attempt or a chosen one, or what apps log; with `-f` also what follows."""
+    from cli import watching
+
+    if not args.id or watching.is_app(args.id):
+        return watching.app_logs(args)
     store, var = queue.views(), queue.settings().var
     record = queue.one(store, args.id)
     printer = JsonPrinter() if args.json else Printer()

@@ -169,9 +169,13 @@ def _looking(verbs: Verbs) -> None:
     show = verbs.add("show", "cli.show:show", "show all that is known of a task", json=True)
     show.add_argument("id", metavar="ID", help="a task's id, or the unique beginning of it")
     show.add_argument("--attempt", type=_positive, metavar="N", help="this attempt's line, too")
-    logs = verbs.add("logs", "cli.logs:logs", "show what Claude said and did on a task", json=True)
-    logs.add_argument("id", metavar="ID", help="a task's id, or the unique beginning of it")
+    text = "show what Claude said and did on a task, or what apps log"
+    logs = verbs.add("logs", "cli.logs:logs", text, json=True)
+    logs.add_argument(
+        "id", nargs="?", metavar="ID-or-APP", help="a task's id, or an app; without it all apps"
+    )
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the task ends")
+    logs.add_argument("--lines", type=_positive, default=50, metavar="N", help="of apps (50)")
     logs.add_argument("--attempt", type=_positive, metavar="N", help="this one, not the latest")
     costs = verbs.add("costs", "cli.costs:costs", "what Claude tasks cost, day by day", json=True)
     costs.add_argument("--days", type=_positive, default=30, help="of so many (default 30)")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli import applogs
 from cli.apps import App
 from cli.locks import holder, lock_path
 from cli.pm2 import ONLINE, Pm2, Process
@@ -32,9 +33,9 @@ class Failure:
     lines: tuple[str, ...]
 
 
-def log_sizes(apps: Sequence[App]) -> dict[str, int]:
-    """Return how long each app's log is now, in bytes, so that only what follows is shown."""
-    return {app.name: _size(Path(app.log)) for app in apps}
+def log_sizes(apps: Sequence[App]) -> dict[Path, int]:
+    """Return how long each app's files are now, in bytes, so that only what follows is shown."""
+    return applogs.sizes(Path(file) for app in apps for file in (app.log, app.out))
 
 
 def is_ready(process: Process | None, var: Path) -> bool:
@@ -49,7 +50,7 @@ def is_ready(process: Process | None, var: Path) -> bool:
 
 
 def wait_until_ready(
-    pm2: Pm2, apps: Sequence[App], var: Path, before: dict[str, int]
+    pm2: Pm2, apps: Sequence[App], var: Path, before: dict[Path, int]
 ) -> list[Failure]:
     """Wait for all apps, or until one has given up or PATIENCE_S is over; return who failed."""
     give_up = time.monotonic() + PATIENCE_S
@@ -58,7 +59,7 @@ def wait_until_ready(
         late = [app for app in apps if not is_ready(known.get(app.name), var)]
         done = not late or any(has_given_up(known.get(app.name)) for app in late)
         if done or time.monotonic() > give_up:
-            return [_failure(app, known.get(app.name), before[app.name]) for app in late]
+            return [_failure(app, known.get(app.name), before) for app in late]
         _wait_for_locks(late, var)
 
 
@@ -94,26 +95,8 @@ def problem_of(process: Process | None) -> str:
     return "" if process.status == ONLINE else process.status
 
 
-def _failure(app: App, process: Process | None, offset: int) -> Failure:
+def _failure(app: App, process: Process | None, before: dict[Path, int]) -> Failure:
     problem = problem_of(process) or "started, but not ready"
     if process and process.restarts >= _CRASHES:
         problem = f"started {process.restarts + 1} times, ended with status {process.exit_code}"
-    return Failure(app.name, problem, last_lines(Path(app.log), offset))
-
-
-def last_lines(path: Path, offset: int = 0) -> tuple[str, ...]:
-    """Return the last lines that a log holds after `offset` bytes."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(offset if offset <= _size(path) else 0, _size(path) - 16_384))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return ()
-    return tuple(text.splitlines()[-_LAST_LINES:])
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
+    return Failure(app.name, problem, applogs.since(Path(app.log), before, _LAST_LINES))

@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli import gate, problems, queue
+from cli.applogs import last_complaint
 from cli.apps import App
 from cli.converge import Steps
 from cli.missing import notices
 from cli.pm2 import Process
 from cli.readiness import Failure, is_ready, problem_of
-from cli.terminal import age, paint, print_json, printable, size, table
+from cli.terminal import age, cut, paint, print_json, printable, size, table
 from consumers.draining import Mark
 
 if TYPE_CHECKING:
     from durable.records import GateEntry
     from settings import Settings
+
+# States of an app that ask for no reason.
+_FINE = {"ready", "draining", "drained", "not started"}
 
 
 def print_up(
@@ -105,9 +109,11 @@ def app_facts(
 
 
 def _app_facts(var: Path, name: str, process: Process | None) -> dict[str, Any]:
+    state = _state(var, name, process)
     return {
         "name": name,
-        "state": _state(var, name, process),
+        "state": state,
+        "reason": "" if state in _FINE else _reason(var, name, process),
         "pid": process.pid if process and process.runs else 0,
         "memory_bytes": process.memory_bytes if process and process.runs else 0,
         "started_ms": process.started_ms if process and process.runs else 0,
@@ -115,10 +121,26 @@ def _app_facts(var: Path, name: str, process: Process | None) -> dict[str, Any]:
     }
 
 
+def _reason(var: Path, name: str, process: Process | None) -> str:
+    """Why an app does not work, in its own words since it was last started; "" where PM2 never started it."""
+    if process is None:
+        return ""
+    return last_complaint(var / "logs" / f"{name}.log", process.started_ms)
+
+
 def _state(var: Path, name: str, process: Process | None) -> str:
     if process and process.runs and Mark(var, name).is_asked():
         return "draining"
     return "ready" if is_ready(process, var) else problem_of(process) or "starting"
+
+
+def reasons(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a line for each app that does not work and has said why."""
+    return [
+        f"{row['name']}: {printable(cut(row['reason'], 300).rstrip())}"
+        for row in rows
+        if row["reason"]
+    ]
 
 
 def app_table(rows: Sequence[dict[str, Any]]) -> str:

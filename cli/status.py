@@ -11,7 +11,7 @@ from cli import billing, costs, gate, hosts, look, problems, queue, upkeep
 from cli.apps import app_name, roles
 from cli.errors import CliError, redis_is_away
 from cli.missing import Notice, notices
-from cli.report import app_facts, app_table
+from cli.report import app_facts, app_table, reasons
 from cli.terminal import ago, paint, print_json, printable, state, table, usd
 
 if TYPE_CHECKING:
@@ -143,6 +143,8 @@ def _print(
         print(printable(text))
     if apps:
         print(f"\n{app_table(apps)}")
+        for words in reasons(apps):
+            print(paint("! ", "yellow") + words)
         if all(row["pid"] == 0 for row in apps):
             print("Nothing runs. ./baton up starts it.")
     for line in hosts.elsewhere(tasks.hosts, settings.host) if tasks else []:

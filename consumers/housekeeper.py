@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import shutil
@@ -16,7 +17,7 @@ from huey.consumer import BaseProcess
 from consumers import booking, lost_runs
 from consumers.retention import Retention
 from consumers.times import GRACE_MS, REAP_S
-from durable import identity
+from durable import identity, logfile, server
 from durable.presence import ANNOUNCE_S
 from durable.queue import BatonHuey
 from durable.store import LeaseStore
@@ -53,6 +54,7 @@ class Housekeeper(BaseProcess):
     def loop(self, now: Any = None) -> None:
         """One look, then five seconds with jitter."""
         lost_runs.bury(self.settings.var)  # which needs no Redis
+        self._rotate_the_servers_log()
         store = self.huey.store
         try:
             for task_id, what in store.reap(GRACE_MS):
@@ -69,6 +71,11 @@ class Housekeeper(BaseProcess):
         except redis.RedisError as error:
             log.debug("Redis does not answer: %s", error)  # the worker says so, once a minute
         self.stop_flag.wait(REAP_S * random.uniform(0.8, 1.2))
+
+    def _rotate_the_servers_log(self) -> None:
+        """The embedded server does not do it by itself, and no process of ours is it."""
+        with contextlib.suppress(OSError):  # a full disk: the next look tries again
+            logfile.rotate(server.own_log(self.settings))
 
     def _reconcile(self, store: LeaseStore) -> None:
         self._reconciled, mended = store.reconcile(self._reconciled)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from durable.errors import ServerError
 from durable.fitness import is_too_old, needed
+from durable.logfile import rotate
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -88,8 +89,11 @@ def identify(path: str, origin: str) -> Binary | None:
         return None
 
 
-def configuration(folder: Path, socket_path: Path) -> str:
-    """The server's configuration: a private unix socket, and nothing acknowledged is ever lost."""
+def configuration(folder: Path, socket_path: Path, log_file: Path | None = None) -> str:
+    """The server's configuration: a private unix socket, and nothing acknowledged is ever lost.
+
+    Without a log file it speaks on its standard output.
+    """
     return f"""# Written by Baton at every start; changes are lost.
 port 0
 unixsocket "{_quoted(socket_path)}"
@@ -107,6 +111,7 @@ maxmemory-policy noeviction
 timeout 0
 tcp-keepalive 60
 loglevel notice
+logfile "{_quoted(log_file) if log_file else ""}"
 """
 
 
@@ -114,7 +119,7 @@ def _quoted(path: Path) -> str:
     return str(path).replace("\\", "\\\\").replace('"', '\\"')
 
 
-def prepare(var: Path, socket_path: Path, binary: Binary) -> Path:
+def prepare(var: Path, socket_path: Path, binary: Binary, log_file: Path | None = None) -> Path:
     """Write the configuration, and refuse data of another kind or a newer server. Raises ServerError."""
     folder = var / "redis"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -129,7 +134,7 @@ def prepare(var: Path, socket_path: Path, binary: Binary) -> Path:
         )
     _check_writer(folder / "server.json", binary)
     file = folder / "redis.conf"
-    _write_private(file, configuration(folder, socket_path))
+    _write_private(file, configuration(folder, socket_path, log_file))
     return file
 
 
@@ -174,6 +179,11 @@ def _ask(socket_path: Path) -> bytes:
         return b""
 
 
+def own_log(settings: Settings) -> Path:
+    """Where the embedded server logs. It opens the file anew for each line, so it may be renamed at any time."""
+    return settings.var / "logs" / f"{settings.instance}-redis.server.log"
+
+
 def run(settings: Settings, name: str, ready: Callable[[], None]) -> int:
     """Become the server. Returns only when it cannot: 69 without a binary, 78 with unusable data."""
     socket_path = settings.run_dir / "redis.sock"
@@ -183,7 +193,10 @@ def run(settings: Settings, name: str, ready: Callable[[], None]) -> int:
         log.error("%s", error)
         return os.EX_UNAVAILABLE
     try:
-        file = prepare(settings.var, socket_path, binary)
+        log_file = own_log(settings)
+        log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        rotate(log_file)
+        file = prepare(settings.var, socket_path, binary, log_file)
     except ServerError as error:
         log.error("%s", error)
         return os.EX_CONFIG

@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import yaml
 
+from cli.applogs import parse, rendered
 from durable.connect import connect
 from durable.records import Record, State
 from durable.store import LeaseStore
@@ -34,6 +35,26 @@ def with_server(kind: str, folder: Path) -> dict[str, str]:
     programs.mkdir()
     (programs / "valkey-server").symlink_to(binary_of(kind).path)  # the first that is looked for
     return {"PYTHONPATH": str(hidden), "PATH": f"{programs}:{os.environ['PATH']}"}
+
+
+class Log:
+    """What an app started by a Site said: each line is to be JSON, and is read as `./baton logs` shows it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def exists(self) -> bool:
+        """Whether the app was ever started."""
+        return self.path.exists()
+
+    def open(self, mode: str) -> IO[bytes]:
+        """The file itself, for a process of the test's own."""
+        return cast(IO[bytes], self.path.open(mode))
+
+    def read_text(self) -> str:
+        """All lines, rendered; one that is no JSON (a traceback of the interpreter) as it is."""
+        lines = self.path.read_bytes().split(b"\n")
+        return "".join(rendered(parse(line, "?")) + "\n" for line in lines if line)
 
 
 class Site:
@@ -85,7 +106,7 @@ class Site:
     def launch(self, role: str, name: str = "", **env: str) -> subprocess.Popen[bytes]:
         """As `start`, but returns at once."""
         label = _label(role, name)
-        with self.log(label).open("ab") as out:
+        with self.log(label).path.open("ab") as out:
             process = subprocess.Popen(
                 [sys.executable, str(ROOT / "app.py"), role, *([name] if name else [])],
                 env=self.env | env,
@@ -98,9 +119,9 @@ class Site:
         self.processes[label] = process
         return process
 
-    def log(self, label: str) -> Path:
-        """Where an app's words are."""
-        return self.folder / f"{label}.log"
+    def log(self, label: str) -> Log:
+        """An app's words."""
+        return Log(self.folder / f"{label}.log")
 
     def kill(self, label: str) -> None:
         """SIGKILL one app."""

@@ -203,9 +203,12 @@ def test_a_mistake_in_the_configuration_is_no_restart_loop(running: Pm2Site) -> 
     pid = running.process("baton-consumer-1").pid
     subprocess.run(["kill", "-9", str(pid)], check=True)
     wait_until(lambda: running.process("baton-consumer-1").exit_code == 78, what="it gives up")
+    assert "baton.yaml:" in running.call("logs", "consumer-1")[1]  # which no mistake hides
     (running.folder / "baton.yaml").write_text(good)
     rows = {app["name"]: app for app in running.facts("status")["apps"]}
     assert rows["baton-consumer-1"]["state"] == "bad configuration"
+    assert "nonsense" in rows["baton-consumer-1"]["reason"]
+    assert "! baton-consumer-1: " in running.call("status")[1]
     assert running.process("baton-consumer-1").restarts <= 1
     assert running.facts("up")["steps"]["replace"] == ["baton-consumer-1"]
 

@@ -22,6 +22,7 @@ import pytest
 from cli.locks import holder, live_holder, lock_path
 from settings.environment import run_folder
 from tests.conftest import ROOT, wait_until
+from tests.site import Log
 
 Channel = tuple[socket.socket, socket.socket]
 
@@ -46,6 +47,10 @@ def run(settings, name, ready):
                                capture_output=True, text=True).stdout.split()
     seen = {"env": dict(os.environ), "fds": inherited, "umask": os.umask(0o077)}
     (settings.base / f"seen-{os.getpid()}.json").write_text(json.dumps(seen))
+    for words in plan.get("print", ()):
+        print(words)
+    if "print" in plan:
+        subprocess.run(["echo", "of a child"])
     if plan.get("raise"):
         raise RuntimeError(plan["raise"])
     ready()
@@ -123,7 +128,12 @@ class Stage:
 
     @property
     def words(self) -> str:
-        return self.log.read_text()
+        return Log(self.log).read_text()
+
+    @property
+    def own_log(self) -> Path:
+        """Where a copy logs that PM2 supervises."""
+        return self.var / "logs" / "baton-scheduler.log"
 
     @property
     def lock(self) -> Path:
@@ -333,22 +343,49 @@ def test_an_error_is_one_line_and_a_traceback_and_status_1(stage: Stage) -> None
     assert "\x1b" not in stage.words
 
 
+def supervised(stage: Stage, theirs: socket.socket, **more: Any) -> subprocess.Popen[bytes]:
+    """A copy with a log of its own, as PM2 starts it."""
+    return stage.start(pm2=theirs, env={"BATON_LOG": str(stage.own_log)}, **more)
+
+
 def test_an_app_works_on_and_keeps_its_log_when_pm2_has_gone(
     stage: Stage, channel: Channel
 ) -> None:
     ours, theirs = channel
-    (stage.var / "logs").mkdir(parents=True)
-    process = stage.start(
-        pm2=theirs, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    pipe = subprocess.PIPE
+    process = supervised(stage, theirs, stdin=pipe, stdout=pipe, stderr=pipe)
     wait_ready(stage, process)
     for end in (process.stdin, process.stdout, process.stderr, ours):
         assert end
         end.close()
-    log = stage.var / "logs" / "baton-scheduler.log"
-    wait_until(lambda: log.exists() and "PM2 has gone" in log.read_text())
+    log = Log(stage.own_log)
+    wait_until(lambda: "PM2 has gone" in log.read_text())
     (stage.folder / "speak").touch()
     wait_until(lambda: "still here" in log.read_text())
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == 0
+
+
+def test_what_an_app_says_is_one_json_object_a_line(stage: Stage, channel: Channel) -> None:
+    """Under PM2: its log, what it prints, what it raises; only what its children print goes beside it."""
+    stage.plan(**{"raise": "a name\nwith a newline \x1b[2J", "print": ["two\nlines", "é"]})
+    process = supervised(stage, channel[1])
+    assert process.wait(20) == 1
+    entries = [json.loads(line) for line in stage.own_log.read_text().splitlines()]
+    assert {entry["app"] for entry in entries} == {"baton-scheduler"}
+    assert [e["message"] for e in entries if e["logger"] == "stdout"] == ["two", "lines", "é"]
+    assert "a newline \x1b[2J" in entries[-1]["traceback"]
+    assert all(len(e["at"]) == len("2026-11-22T21:46:03.120Z") for e in entries)
+    assert stage.own_log.with_suffix(".out").read_text() == "of a child\n"
+    for file in (stage.own_log, stage.own_log.with_suffix(".out")):
+        assert file.stat().st_mode & 0o077 == 0
+    assert "\x1b" not in Log(stage.own_log).read_text()
+
+
+def test_a_mistake_in_the_configuration_stands_in_the_apps_own_log(
+    stage: Stage, channel: Channel
+) -> None:
+    (stage.folder / "baton.yaml").write_text("consumers: 1\nwatcherz: {}\n")
+    assert supervised(stage, channel[1]).wait(20) == 78
+    assert "baton.yaml:2" in Log(stage.own_log).read_text()

@@ -20,6 +20,7 @@ def app(name: str, fingerprint: str = "f1") -> App:
         namespace="baton-consumers",
         kill_timeout_ms=1000,
         log="/repo/var/logs/x.log",
+        out="/repo/var/logs/x.out",
         env={"BATON_FINGERPRINT": fingerprint},
     )
 
