@@ -184,16 +184,23 @@ class Ledger:
                 raise
             log.warning("%s is kept: it holds files that are not ours", shown(claim.folder))
 
-    def standing(self) -> list[Claim]:
-        """The claims that hold a file, oldest first; folders of claims that do not are removed."""
-        try:
-            names = sorted(os.listdir(self.folder))
-        except FileNotFoundError:
-            return []
-        claims = [claim for name in names if (claim := self._read(name))]
+    def standing(self, *, sweep: bool = True) -> list[Claim]:
+        """The claims that hold a file, oldest first. Folders of claims that do not are removed by a `sweep`:
+
+        in a shared ledger, some may be about to get theirs.
+        """
+        claims = [claim for name in self.names() if (claim := self.find(name, sweep=sweep))]
         return sorted(claims, key=_claimed_at)
 
-    def _read(self, name: bytes) -> Claim | None:
+    def names(self) -> list[bytes]:
+        """What lies in the ledger: names of claims' folders, and whatever somebody else put there."""
+        try:
+            return sorted(os.listdir(self.folder))
+        except FileNotFoundError:
+            return []
+
+    def find(self, name: bytes, *, sweep: bool = True) -> Claim | None:
+        """The claim in the folder of this name, while it holds a file that is to be put away."""
         folder = os.path.join(self.folder, name)
         if not _TASK_ID.fullmatch(name) or not os.path.isdir(folder):
             self._say_strange(folder)
@@ -202,7 +209,8 @@ class Ledger:
             return None
         claim = notes.read(name.decode(), folder) or self._from_file(name.decode(), folder)
         if claim is None or not os.path.isfile(claim.path):
-            self.forget(claim or Claim(name.decode(), folder, b"", "-"))
+            if sweep:
+                self.forget(claim or Claim(name.decode(), folder, b"", "-"))
             return None
         return claim
 

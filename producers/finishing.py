@@ -12,6 +12,7 @@ from pathlib import Path
 
 import producers.faults
 import settings
+from durable import identity
 from durable.patience import Patience
 from durable.records import FILE_AWAY, Entry, Record, State
 from durable.store import LeaseStore
@@ -53,6 +54,7 @@ class Finisher:
             )
             for name, folder in self._named()
         }
+        self._shared = config.shared
         self.open: dict[str, Claim] = {}
         self._doomed: dict[str, tuple[Claim, str]] = {}  # to Failed, once the disk lets us
         self._journal = f"watcher:{config.name}"
@@ -109,6 +111,11 @@ class Finisher:
         while self._untold:
             self.store.submit([], None, [self._untold[0]])
             self._untold.popleft()
+
+    @property
+    def known(self) -> set[str]:
+        """The ids of the claims that are looked after here."""
+        return {*self.open, *self._doomed}
 
     @property
     def waiting(self) -> int:
@@ -228,16 +235,27 @@ class Finisher:
                 note.write(f"{reason}\n")
 
     def _move(self, claim: Claim, folder: bytes, why: str) -> bytes | None:
-        placed = None
-        if os.path.isfile(claim.path):
-            self._residences[folder].enter()
-            placed = put_away(claim.path, folder, claim.name, claim.id)
+        placed = self._place(claim, folder)
+        if placed:
             log.info("%s moved to %s (%s)", claim.file_name, shown(placed), why)
-        else:
+        elif not self._shared:  # else another machine was faster
             log.warning("%s is no longer at %s (%s)", claim.file_name, shown(claim.path), why)
         self._fault("put-away")
         self.ledger.forget(claim)
         return placed
+
+    def _place(self, claim: Claim, folder: bytes) -> bytes | None:
+        """Where the file is now; None when it was gone. Of two watchers that do it at once, one does."""
+        if not os.path.isfile(claim.path):
+            return None
+        self._residences[folder].enter()
+        tag = f"{claim.id}.{identity.host_id()}" if self._shared else claim.id
+        try:
+            return put_away(claim.path, folder, claim.name, tag)
+        except FileNotFoundError:
+            if os.path.isfile(claim.path):
+                raise
+            return None
 
     def _delete(self, claim: Claim) -> None:
         with contextlib.suppress(FileNotFoundError):

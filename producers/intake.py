@@ -146,11 +146,18 @@ class Intake:
     def _send(self, claims: list[Claim]) -> None:
         """Submit; what cannot become a task is put away with the reason."""
         for first in range(0, len(claims), BATCH):
-            part = claims[first : first + BATCH]
+            part = [claim for claim in claims[first : first + BATCH] if self._stands(claim)]
             batch = [made for claim in part if (made := self._made(claim))]
             if batch:
                 self.ledger.make_durable([claim for claim, _ in batch])
                 self._submit(batch)
+
+    def _stands(self, claim: Claim) -> bool:
+        """Whether the claim is still there: in a shared folder another machine may have finished it."""
+        if not self.config.shared or os.path.isdir(claim.folder):
+            return True
+        del self.unsent[claim.id]
+        return False
 
     def _made(self, claim: Claim) -> tuple[Claim, Submission] | None:
         try:

@@ -29,6 +29,7 @@ from producers.faults import Faults
 from producers.finishing import Finisher
 from producers.folder import POLL_S, Folder
 from producers.intake import Intake
+from producers.others import Others
 from producers.recipe import Makers, Recipe
 from producers.templates import TemplateError
 
@@ -69,6 +70,9 @@ class Watcher:
             *(config, self.ledger, store, faults), lambda: self.bell.stopped, notes
         )
         self.intake = Intake(config, self.ledger, self.finisher, store, recipe, self.bell, faults)
+        self.others = (
+            Others(self.ledger, self.intake, self.finisher, store) if config.shared else None
+        )
         self.redis = Patience("Redis", log)
         self._taken_over = False
 
@@ -108,6 +112,8 @@ class Watcher:
             self._take_over()
             due = self.intake.take_in(now, lambda: not self.redis.waiting(now))
             if not self.redis.waiting(now):
+                if self.others:
+                    self.others.look(now)
                 renewed = self.finisher.finish_all(now)
                 self.intake.take_back(renewed)
                 due = now if renewed else due
@@ -156,7 +162,7 @@ class Watcher:
         """Read the ledger of a new folder, so that what a crash left half done goes on."""
         if self._taken_over:
             return
-        claims = self.ledger.standing()
+        claims = self.ledger.standing(sweep=self.others is None)
         self.intake.take_over([claim for claim in claims if not claim.submitted])
         self.finisher.take_over([claim for claim in claims if claim.submitted])
         self._taken_over = True
