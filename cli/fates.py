@@ -19,6 +19,7 @@ _SAID = {
     "put off": "is put off",
     "back": "works",
     "again": "went in again",
+    "ignored": "is no task",
 }
 
 

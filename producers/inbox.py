@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
@@ -32,19 +33,21 @@ def scan(
     folders = [b""]
     while folders:
         folder = folders.pop()
-        for name, entry in _entries(root, folder):
+        for name, entry in _entries(root, folder, found):
             _note(found, folders, name, entry, wants, recursive, leave)
     return found
 
 
-def _entries(root: bytes, folder: bytes) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
+def _entries(root: bytes, folder: bytes, found: Scan) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
     try:
         with os.scandir(os.path.join(root, folder)) as entries:
             for entry in entries:
                 yield os.path.join(folder, entry.name), entry
-    except OSError:
+    except OSError as error:
         if not folder:
-            raise  # a folder below has gone or is closed to us; the next scan looks again
+            raise
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):  # those have gone meanwhile
+            found.odd[folder] = f"a folder that cannot be looked into ({error.strerror})"
 
 
 def _note(

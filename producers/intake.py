@@ -33,6 +33,7 @@ BATCH = 100  # files per submit: a stop waits for one batch at most
 #: A quiet file that somebody has open for writing is taken after so long all the same: the program may have forgotten
 #: it. What comes later is seen when its task has ended.
 OPEN_FOR_S = 3600.0
+TOLD = 200  # entries that a journal keeps
 LOOK_AGAIN_S = 1.0  # at claimed files that were written to
 
 #: What says that the disk, not the one file, is the problem.
@@ -61,6 +62,10 @@ class Intake:
         self._fault, self._now = faults, 0.0
         self._filter = NameFilter(config.include, config.ignore)
         self._remarks = Remarks(log)
+        self._untold: list[Entry] = []
+        self._had: set[tuple[str, str]] | None = (
+            None  # told by an earlier process, and not met by this one
+        )
 
     def take_over(self, claims: list[Claim]) -> None:
         """Begin with the claims that a crash, or a stop, left unsent."""
@@ -80,8 +85,24 @@ class Intake:
             if self.bell.stopped or not send() or self.disk.waiting(now):
                 break
             self._send(self._claim_all(ready[first : first + BATCH], now))
+        if send():
+            self._tell()
         again = now + LOOK_AGAIN_S if self._quieting else None
         return min((at for at in (due, again) if at is not None), default=None)
+
+    def _tell(self) -> None:
+        """Bring what is left alone, and why, into the journal; after a restart only what it does not have yet."""
+        self._untold += self._remarks.news(self.recipe.source)
+        if not self._untold:
+            return
+        if self._had is None:
+            earlier = self.store.journal(self.recipe.source, TOLD)
+            self._had = {(told.about, told.why) for told in earlier}
+        new = [entry for entry in self._untold if (entry.about, entry.why) not in self._had]
+        if new:
+            self.store.submit([], None, new)
+        self._had.difference_update([(entry.about, entry.why) for entry in self._untold])
+        self._untold.clear()
 
     def take_back(self, claims: list[Claim]) -> None:
         """Files that have changed since their tasks were given them are to be tasks once more."""

@@ -1,10 +1,11 @@
-"""What has been said about files that are left alone: each thing once, until it changes."""
+"""What is said about files that are left alone, in the log and in the journal: each thing once, until it changes."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection
 
+from durable.records import Entry
 from producers.naming import writable
 from producers.settling import Fingerprint
 
@@ -19,21 +20,23 @@ class Remarks:
         self._log = log
         self._said: dict[bytes, str] = {}
         self._refused: dict[bytes, tuple[Fingerprint, float]] = {}
+        self._new: dict[tuple[str, str], list[str]] = {}
 
     def odd(self, name: bytes, kind: str) -> None:
-        """This entry is no regular file."""
-        self._say(name, f"is {kind}, not a file; left alone")
+        """This entry is no regular file, or a folder that cannot be looked into."""
+        self._say(name, "ignored", f"is {kind}; left alone")
 
     def written(self, name: bytes, quiet_s: float, called: str = "") -> None:
         """Somebody has this quiet file open for writing; said when that lasts."""
         if quiet_s >= PATIENT_S:
             words = "is open for writing in another program; waits until it is closed"
-            self._say(name, words, called)
+            self._say(name, "waits", words, called)
 
     def refuse(self, name: bytes, found: Fingerprint, error: OSError, now: float) -> None:
         """This file cannot be claimed; it is tried again when it changes, or after a while."""
         self._refused[name] = found, now + RETRY_S
-        self._say(name, f"cannot be claimed: {error.strerror or error}; left until it can")
+        words = f"cannot be claimed: {error.strerror or error}; left until it can"
+        self._say(name, "waits", words)
 
     def refused(self, name: bytes, found: Fingerprint, now: float) -> bool:
         """Whether it is too early to try this file again."""
@@ -46,7 +49,26 @@ class Remarks:
             for name in [name for name in known if name not in names]:
                 del known[name]
 
-    def _say(self, name: bytes, words: str, called: str = "") -> None:
+    def news(self, journal: str) -> list[Entry]:
+        """What was said since the last call, for the journal: one entry for all of which the same is to be said."""
+        new, self._new = self._new, {}
+        return [_entry(journal, what, words, names) for (what, words), names in new.items()]
+
+    def _say(self, name: bytes, what: str, words: str, called: str = "") -> None:
         if self._said.get(name) != words:
             self._said[name] = words
-            self._log.warning("%s %s", called or writable(name), words)
+            called = called or writable(name)
+            self._log.warning("%s %s", called, words)
+            self._new.setdefault((what, words), []).append(called)
+
+
+def _entry(journal: str, what: str, words: str, names: Collection[str]) -> Entry:
+    first, *more = sorted(names)
+    return Entry(
+        journal=journal,
+        what=what,
+        about=first,
+        until=more[-1] if more else "",
+        count=len(names),
+        why=f"it {words}",
+    )

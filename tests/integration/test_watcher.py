@@ -423,10 +423,49 @@ def test_what_is_no_file_is_left_alone_and_said_once(
     assert rig.claimed == []
     said = sorted(record.getMessage() for record in caplog.records)
     assert said == [
-        "folder is a folder, not a file; left alone",
-        "link is a symbolic link, not a file; left alone",
-        "pipe is a named pipe, not a file; left alone",
+        "folder is a folder; left alone",
+        "link is a symbolic link; left alone",
+        "pipe is a named pipe; left alone",
     ]
+
+
+def test_the_journal_says_what_is_left_alone_and_why_and_no_more_after_a_restart(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may look into all folders, so that refusal is played."""
+    rig = Rig(rig.base, rig.store, recursive=True)
+    (rig.inbox / "closed").mkdir()
+    for name in ("a", "b", "c"):
+        (rig.inbox / name).symlink_to("/etc/passwd")
+    os.mkfifo(rig.inbox / "pipe")
+    rig.drop("long" + "x" * 100)
+    really_scan, really_rename = os.scandir, os.rename
+
+    def scandir(path: Any) -> Any:
+        if os.fsencode(path).endswith(b"/closed"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return really_scan(path)
+
+    def rename(source: Any, target: Any) -> None:
+        if os.path.basename(source).startswith(b"long"):
+            raise OSError(errno.ENAMETOOLONG, "File name too long")
+        really_rename(source, target)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.setattr(os, "rename", rename)
+    rig.settle()
+    rig.restart()
+    rig.settle()
+    rig.watcher.folder.close()
+    entries = rig.store.journal("watcher:inbox")
+    said = {entry.why: (entry.what, entry.about, entry.until, entry.count) for entry in entries}
+    assert len(said) == len(entries) == 4
+    assert said["it is a named pipe; left alone"] == ("ignored", "pipe", "", 1)
+    assert said["it is a symbolic link; left alone"] == ("ignored", "a", "c", 3)
+    words = "it is a folder that cannot be looked into (Permission denied); left alone"
+    assert said[words] == ("ignored", "closed", "", 1)
+    words = "it cannot be claimed: File name too long; left until it can"
+    assert said[words] == ("waits", "long" + "x" * 100, "", 1)
 
 
 def test_an_unreadable_file_waits_where_it_is_until_it_can_be_read(
