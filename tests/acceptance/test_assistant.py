@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import io
 import json
 import os
 import shutil
@@ -14,11 +16,13 @@ from typing import Any
 import pytest
 import yaml
 
+from cli.parser import parser
 from durable.records import State
 from tests.acceptance.claude_pm2_site import ClaudePm2Site
 from tests.acceptance.claude_site import claude_settings, dotenv, script
 from tests.acceptance.standin_process import standin
 from tests.conftest import ROOT, wait_until
+from tests.documents import commands
 
 EXAMPLE = ROOT / "examples" / "personal-assistant"
 MAIL = """From: Landlord <rent@example.com>
@@ -34,6 +38,21 @@ BRIEFING = "# The week\n\n" + "- Pay the rent by Friday, see the note in Needs_A
 def write(file: Path, text: str) -> dict[str, Any]:
     """One call of the tool that writes a file."""
     return {"tool": "Write", "input": {"file_path": str(file), "content": text}}
+
+
+#: Commands of the documents that have a test of their own, or need a person.
+ELSEWHERE = {
+    "": "a newcomer's screen",
+    "test": "this is it",
+    "check": "a part of it",
+    "demo": "test_demo.py",
+    "chaos": "test_chaos.py",
+    "login": "asks a person",
+    "down": "test_pm2_up.py",
+    "VERB": "stands for one",
+}
+#: What a page's NAME stands for.
+NAMES = {"poll": "mail"}
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +129,40 @@ def test_its_own_python_task_runs_when_it_is_asked_for(site: ClaudePm2Site) -> N
     os.utime(old, (1_700_000_000, 1_700_000_000))
     site.baton("run", "tidy")
     wait_until((old.parent / "2023" / "old.md").exists, 30, "it is in the folder of its year")
+
+
+def test_every_command_that_a_page_shows_runs(site: ClaudePm2Site) -> None:
+    """In the order of the alphabet, so that a pause comes before its end."""
+    shown = {shown.words for shown in commands()} - {()}
+    for verb, *rest in sorted(words for words in shown if words[0] not in ELSEWHERE):
+        if not rest and _wants_words(verb):
+            continue  # named in a sentence
+        about = _task_for(site, verb, rest)
+        meant = {"ID": about, "NAME-or-ID": about, "NAME": NAMES.get(verb, "monday-briefing")}
+        words = [meant.get(word, word) for word in rest]
+        status, out, errors = site.call(verb, *words)
+        assert status == 0, (verb, words, out, errors)
+        assert "Traceback" not in out + errors
+
+
+def _task_for(site: ClaudePm2Site, verb: str, options: list[str]) -> str:
+    """One of the kind that a verb is about; else one that is done."""
+    store = site.store
+    if verb == "retry" and "--resume" in options:
+        return next(task.id for task in store.page(State.CANCELLED) if task.attempt)
+    if verb in ("cancel", "hold", "retry"):
+        waiting = str(site.facts("add", "wait", "--queue", "nobody")["id"])
+        if verb == "retry":
+            site.baton("cancel", waiting)
+        return waiting
+    held = store.page(State.HELD)
+    return held[0].id if verb == "release" else store.page(State.SUCCEEDED)[0].id
+
+
+def _wants_words(verb: str) -> bool:
+    with contextlib.redirect_stderr(io.StringIO()):
+        try:
+            parser(verb).parse_args([verb])
+        except SystemExit:
+            return True
+    return False
