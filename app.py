@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from cli.apps import app_name, roles
 from cli.locks import Lock, lock_path, wait_for
 from cli.outputs import log_as, print_past
+from durable.starts import note_end, note_start
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -34,6 +35,7 @@ ROLES = {
     "poll": "producers.poller",
     "scheduler": "producers.scheduler",
     "consumer": "consumers.consumer",
+    "alerts": "alerts.app",
 }
 
 # Under PM2 only this stays of the environment: PM2 adds every field of the app to it.
@@ -192,9 +194,23 @@ def _alone(settings: Settings, role: str, arg: str, channel: Channel) -> int:
         lock.outlive_exec()  # this process becomes the server; no thread may run beside that
     elif channel.is_open:
         notice_the_end_of_pm2(lifeline)
+    return _run(settings, role, arg, _announcement(channel, lock))
+
+
+def _run(settings: Settings, role: str, arg: str, ready: Callable[[], None]) -> int:
+    """Run the role, and note that its process began and how it ends."""
+    name, status = app_name(settings.instance, role, arg), 1
+    note_start(settings.var, name, role, arg)
     run: Callable[[Settings, str, Callable[[], None]], int]
-    run = importlib.import_module(ROLES[role]).run
-    return run(settings, arg, _announcement(channel, lock))
+    try:
+        run = importlib.import_module(ROLES[role]).run
+        status = run(settings, arg, ready)
+    except SystemExit as asked:
+        status = asked.code if isinstance(asked.code, int) else 1
+        raise
+    finally:
+        note_end(settings.var, name, status)
+    return status
 
 
 def _announcement(channel: Channel, lock: Lock) -> Callable[[], None]:
