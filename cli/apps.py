@@ -25,6 +25,7 @@ STAGE = {
     "watch": "producers",
     "poll": "producers",
     "scheduler": "producers",
+    "alerts": "producers",  # first down as they are: nobody is to be told of a stop
     "consumer": "consumers",
 }
 STOP_ORDER = ("producers", "consumers", "redis")
@@ -70,8 +71,15 @@ def roles(settings: Settings) -> list[tuple[str, str]]:
         *(("watch", name) for name in settings.watchers),
         *(("poll", name) for name in settings.pollers),
         ("scheduler", ""),
+        *([("alerts", "")] if sends_alerts(settings) else []),
         *(("consumer", str(number)) for number in consumers),
     ]
+
+
+def sends_alerts(settings: Settings) -> bool:
+    """Whether anybody is to be told of anything."""
+    pings = [settings.ping_url, *(entry.ping_url for entry in settings.schedules.values())]
+    return settings.alerts is not None or any(pings)
 
 
 def planned(settings: Settings, environ: Mapping[str, str]) -> list[App]:
@@ -104,7 +112,7 @@ def _app(settings: Settings, role: str, arg: str, env: dict[str, str]) -> App:
 
 def stage_of(name: str, instance: str) -> str | None:
     """Return the stage of an app of this instance by its name; None for any other name."""
-    shape = rf"{re.escape(instance)}-(redis|scheduler|watch-.+|poll-.+|consumer-\d+)"
+    shape = rf"{re.escape(instance)}-(redis|scheduler|alerts|watch-.+|poll-.+|consumer-\d+)"
     found = re.fullmatch(shape, name)
     return STAGE[found[1].split("-")[0]] if found else None
 

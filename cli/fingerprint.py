@@ -25,6 +25,7 @@ _PARTS = {
     "poll": (*_QUEUE, "producers/**/*.py"),
     "scheduler": (*_QUEUE, "producers/**/*.py"),
     "consumer": (*_QUEUE, "consumers/**/*.py"),
+    "alerts": (*_QUEUE, "producers/**/*.py", "alerts/**/*.py"),
 }
 _RUNS_USER_TASKS = ("scheduler", "consumer")
 

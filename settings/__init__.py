@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from settings import alerts as settings_alerts
 from settings import entries as settings_entries
 from settings import environment as settings_environment
 from settings import hosts as settings_hosts
@@ -25,6 +26,7 @@ from settings.sections import overlay, resolve_options, unknown_key
 from settings.types import (
     CLI_OPTIONS,
     SCHEDULE_POLICY,
+    Alerts,
     ClaudeOptions,
     ConsumerGroup,
     Feed,
@@ -32,6 +34,7 @@ from settings.types import (
     Poller,
     Schedule,
     Watcher,
+    Webhook,
 )
 from settings.values import (
     AtLeastOne,
@@ -50,6 +53,7 @@ __all__ = [
     "CLI_OPTIONS",
     "ROOT",
     "SCHEDULE_POLICY",
+    "Alerts",
     "ClaudeOptions",
     "ConsumerGroup",
     "Duration",
@@ -62,6 +66,7 @@ __all__ = [
     "SettingsError",
     "Size",
     "Watcher",
+    "Webhook",
     "checked",
     "credential",
     "ensure_config",
@@ -82,7 +87,7 @@ _MISSING = "Run ./baton up once, or copy baton.example.yaml to it."
 _SECTIONS = [
     "instance", "host", "redis", "redis_unsafe", "consumers", "claude", "budget_usd_per_day", "budget_tokens_per_day",
     "timezone", "keep_finished", "keys_kept", "attempts_max_size", "watchers", "pollers", "schedules",
-    "tasks", "workspaces",
+    "tasks", "workspaces", "alerts", "ping_url",
 ]  # fmt: skip
 
 
@@ -118,6 +123,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     pollers: dict[str, Poller] = {}
     schedules: dict[str, Schedule] = {}
     tasks: tuple[str, ...] = ()
+    alerts: Alerts | None = None
+    ping_url: str | None = None
     environ: dict[str, str] = {}
     dotenv: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
@@ -194,7 +201,10 @@ def _settings(document: Document, around: Surroundings) -> Settings:
     pollers = settings_entries.read_pollers(document)
     schedules = settings_entries.read_schedules(document)
     entries: list[Entry] = [*watchers.values(), *pollers.values(), *schedules.values()]
+    alerts = settings_alerts.read_alerts(document)
+    ping_url = settings_alerts.read_ping_url(document)
     named = settings_entries.named_variables(claude, entries)
+    named |= settings_alerts.variables(alerts, ping_url, schedules.values())
     instance = value_of(document, "instance", Instance, "baton")
     daily_usd = value_of(document, "budget_usd_per_day", Usd, None)
     return Settings(
@@ -222,6 +232,8 @@ def _settings(document: Document, around: Surroundings) -> Settings:
         pollers=pollers,
         schedules=schedules,
         tasks=settings_entries.read_tasks(document),
+        alerts=alerts,
+        ping_url=ping_url,
         environ=around.kept(named),
         dotenv=frozenset(around.dotenv.values),
         warnings=(
@@ -272,12 +284,26 @@ def _scheduler(settings: Settings, name: str) -> dict[str, Any]:
     }
 
 
+def _alerts(settings: Settings, name: str) -> dict[str, Any]:
+    """Nearly everything: it looks after all of it, and its own restart costs nothing."""
+    addresses = [settings.alerts, settings.ping_url, settings.schedules]
+    secrets = {key: settings.environ.get(key) for key in sorted(settings.dotenv)}
+    return {
+        "alerts": _digest(_plain([*addresses, secrets])),
+        "apps": [_plain(settings.consumers), list(settings.watchers), list(settings.pollers)],
+        "folders": [[str(w.path), str(w.done), str(w.failed)] for w in settings.watchers.values()],
+        "budgets": [settings.budget_usd_per_day, settings.budget_tokens_per_day],
+        "workspaces": str(settings.workspaces),
+    }
+
+
 _ROLES: dict[str, Callable[[Settings, str], dict[str, Any]]] = {
     "redis": lambda settings, name: {},
     "watch": lambda settings, name: {"watcher": _plain(settings.watchers[name])},
     "poll": _poller,
     "scheduler": _scheduler,
     "consumer": _consumer,
+    "alerts": _alerts,
 }
 
 

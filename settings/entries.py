@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_type_hints
 
 from msgspec import Meta
 
+from settings.alerts import address
 from settings.document import Document, KeyPath, dotted
 from settings.hosts import own_queue, with_own
 from settings.sections import (
@@ -40,7 +41,9 @@ Consumers = Annotated[
     ),
 ]
 
-_OUR_MODULES = {"app", "cli", "consumers", "demo", "durable", "producers", "settings", "tasks"}
+_OUR_MODULES = {
+    *("alerts", "app", "cli", "consumers", "demo", "durable", "producers", "settings", "tasks"),
+}
 _USUAL = ("default",)
 
 
@@ -242,6 +245,8 @@ def _schedule(document: Document, path: KeyPath, fields: Fields) -> Fields:
     zone = fields.get("timezone")
     if isinstance(zone, str):
         _check_zone(document, (*path, "timezone"), zone)
+    if fields.get("ping_url") is not None:
+        address(document, (*path, "ping_url"), fields["ping_url"])
     usual = read_timezone(document)
     return fields if zone is not None or usual is None else {**fields, "timezone": usual}
 

@@ -25,6 +25,9 @@ TOP = {
     "pollers": "Sources that are asked again and again, by name.",
     "schedules": "Times that come again and again, by name.",
     "tasks": "Python modules of yours with tasks in them.",
+    "alerts": "Who is told when something needs a person, see below.",
+    "ping_url": "An address that is asked every minute while all is well, so that silence is noticed "
+    "from outside (Healthchecks' protocol); `${NAME}` stands for a variable of `.env`.",
 }
 
 CLAUDE = {
@@ -139,6 +142,27 @@ SCHEDULE = {
     "catch_up_window": "Ticks that are older than this do not run any more.",
     "overlap": "What becomes of a tick whose predecessor's task is not done.",
     "jitter": "Fires up to so much later, always by the same amount.",
+    "ping_url": "An address that is told of each start and end of its tasks (Healthchecks' protocol); "
+    "`${NAME}` stands for a variable of `.env`.",
+}
+
+ALERTS = {
+    "webhook": "An address that takes JSON by POST, or a mapping, see below. This or `command`.",
+    "command": "A program that takes the JSON on standard input; exit status 0 says that it is "
+    "delivered. No shell is involved.",
+    "env": "Names of variables that the command sees beside the usual ones; their values stand in `.env`.",
+    "on": "What is told of.",
+    "timeout": "How long one delivery may take, at most 60s.",
+    "after": "How long a source or a process has been in trouble, or a tick has been due, before anybody "
+    "is told.",
+    "waiting": "How long tasks have waited and nobody has taken one.",
+    "disk_free": "Less than this left, for Baton's state, its workspaces or a watched folder, is told.",
+    "budget_percent": "So much of the day's budget spent is told.",
+}
+
+WEBHOOK = {
+    "url": "The address; `${NAME}` stands for a variable of `.env`.",
+    "headers": "Further headers; `${NAME}` likewise.",
 }
 
 GROUP = {

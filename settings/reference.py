@@ -17,7 +17,17 @@ import settings
 from settings import meanings
 from settings import redis as settings_redis
 from settings.entries import Consumers
-from settings.types import ClaudeOptions, ConsumerGroup, Feed, Http, Poller, Schedule, Watcher
+from settings.types import (
+    Alerts,
+    ClaudeOptions,
+    ConsumerGroup,
+    Feed,
+    Http,
+    Poller,
+    Schedule,
+    Watcher,
+    Webhook,
+)
 from settings.values import (
     DURATION_WORDS,
     AtLeastOne,
@@ -55,6 +65,8 @@ TOP: dict[str, Any] = {
     "pollers": _ENTRIES,
     "schedules": _ENTRIES,
     "tasks": Texts,
+    "alerts": Annotated[dict[str, Any], Meta(description="a mapping, see below")],
+    "ping_url": Text,
 }
 _TOP_DEFAULTS = {
     "redis": "embedded",
@@ -107,6 +119,10 @@ def page() -> str:
             *_section("pollers.NAME.http", "", _rows(Http, meanings.HTTP, {})),
             *_section("pollers.NAME.feed", "", _rows(Feed, meanings.FEED, {})),
             *_entry("schedules.NAME", Schedule, meanings.SCHEDULE, {}),
+            *_section(
+                "alerts", "Docs: [alerts.md](alerts.md).", _rows(Alerts, meanings.ALERTS, {})
+            ),
+            *_section("alerts.webhook", "", _rows(Webhook, meanings.WEBHOOK, {})),
             *_section("consumers, as a list", "", _rows(ConsumerGroup, meanings.GROUP, {})),
         ]
     )
@@ -160,6 +176,7 @@ def _allowed(kind: Any) -> str:
         Path: "a folder",
         Http: "a mapping",
         Feed: "a mapping",
+        Webhook: "an address, or a mapping",
         dict[str, str]: "a mapping of text",
     }
     return named.get(kind) or allowed(kind).replace(DURATION_WORDS, "a duration")

@@ -68,9 +68,14 @@ def _fields(document: Document, path: KeyPath, kind: type[Http] | type[Feed]) ->
 
 def _one(document: Document, path: KeyPath, value: object, kind: Any) -> Any:
     if path[-1] in ("headers", "query"):
-        plain = field(document, path, value, _WORDS)
-        return {name: str(word) for name, word in plain.items()}
+        return words(document, path, value)
     return field(document, path, value, kind)
+
+
+def words(document: Document, path: KeyPath, value: object) -> dict[str, str]:
+    """A mapping of text, such as headers. Raises SettingsError."""
+    plain = field(document, path, value, _WORDS)
+    return {name: str(word) for name, word in plain.items()}
 
 
 def _address(document: Document, path: KeyPath, url: str) -> str:

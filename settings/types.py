@@ -4,7 +4,7 @@ No reading here: settings.py and entries.py fill these from baton.yaml.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
@@ -16,10 +16,13 @@ from settings.values import (
     Duration,
     Json,
     Pause,
+    Percent,
     Period,
     Priority,
     Processes,
     Queue,
+    Room,
+    Size,
     Span,
     Text,
     Texts,
@@ -208,11 +211,41 @@ class Schedule(Struct, frozen=True, kw_only=True):
     overlap: Literal["skip", "queue", "allow"] = "skip"
     # Fires up to so much after its time, by an amount of its own that stays the same.
     jitter: Pause = Duration(0)
+    # Healthchecks' protocol: told of each start and end of a tick's task. `${NAME}` is a variable of .env.
+    ping_url: Text | None = None
     result: Text | None = None
     priority: Priority = 0
     queue: Queue = "default"
     lock: Text | None = None
     options: dict[str, Any] = {}
+
+
+class Webhook(Struct, frozen=True, kw_only=True):
+    """An address that takes alerts as JSON by POST. `${NAME}` in it or in a header is a variable of .env."""
+
+    url: Text
+    headers: dict[str, str] = {}
+
+
+AlertKind = Literal[
+    "failed", "held", "gate", "budget", "schedule", "source", "process", "queue", "disk", "redis"
+]
+
+
+class Alerts(Struct, frozen=True, kw_only=True):
+    """Who is told when something needs a person, and of what. Exactly one of webhook and command."""
+
+    webhook: Webhook | None = None
+    command: Words | None = None  # gets the JSON on standard input
+    env: Variables = ()  # what the command sees beside the usual
+    on: tuple[AlertKind, ...] = get_args(AlertKind)
+    timeout: Span = Duration(10)
+    # A source or a process has been in trouble, and a tick has been due, for so long before anybody is told.
+    after: Pause = Duration(300)
+    # Tasks wait for so long and nobody takes them.
+    waiting: Span = Duration(900)
+    disk_free: Room = Size(10**9)
+    budget_percent: Percent = 80
 
 
 #: What of its late and overlapping ticks: fields of a schedule that a periodic task of Huey's may have too.

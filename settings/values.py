@@ -107,6 +107,7 @@ Period = Annotated[
 ]
 Room = Annotated[Size, Meta(description=_SIZE_WORDS)]
 Usd = Annotated[float, Meta(gt=0, description="an amount in USD above 0")]
+Percent = Annotated[int, Meta(ge=1, le=100, description="a whole number from 1 to 100")]
 Count = Annotated[int, Meta(ge=0, description="a whole number, 0 or more")]
 Processes = Annotated[int, Meta(ge=0, le=256, description="a whole number from 0 to 256")]
 AtLeastOne = Annotated[int, Meta(ge=1, description="a whole number, 1 or more")]

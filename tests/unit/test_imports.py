@@ -9,14 +9,26 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("app", "cli", "chaos", "demo", "producers", "consumers", "tasks", "durable", "settings")
+PARTS = (
+    "app",
+    "cli",
+    "chaos",
+    "demo",
+    "alerts",
+    "producers",
+    "consumers",
+    "tasks",
+    "durable",
+    "settings",
+)
 
 #: What each part may import of ours, beside itself.
 ALLOWED = {
-    "app": {"cli", "settings", "durable", "producers", "consumers"},
-    "cli": {"settings", "durable", "tasks", "consumers", "producers", "demo", "chaos"},
+    "app": {"cli", "settings", "durable", "alerts", "producers", "consumers"},
+    "cli": {"settings", "durable", "tasks", "consumers", "producers", "alerts", "demo", "chaos"},
     "chaos": {"tasks", "durable", "settings", "consumers"},
     "demo": {"cli", "settings", "durable"},
+    "alerts": {"producers", "durable", "settings"},  # of producers: when ticks are due
     "producers": {"tasks", "durable", "settings"},
     "consumers": {"tasks", "durable", "settings"},
     "tasks": {"durable", "settings"},
