@@ -14,6 +14,7 @@ from typing import Any
 
 from cli.errors import redis_is_away
 from cli.parser import NEWCOMER, PASSED_THROUGH, parser
+from cli.terminal import print_json, wrapped
 
 FAILED = 1
 
@@ -48,7 +49,9 @@ def _call(target: str, argument: Any) -> int:
         message = _message(error)
         if message is None:
             raise
-        print(message, file=sys.stderr)
+        if getattr(argument, "json", False):
+            print_json({"error": message})
+        print(wrapped(message), file=sys.stderr)
         return FAILED
 
 

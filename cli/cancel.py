@@ -1,15 +1,17 @@
-"""`./baton cancel ID`: end a task, wherever it stands, and say what became of it."""
+"""`./baton cancel ID ...`: end tasks, wherever they stand, and say what became of each."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from cli import queue
 from cli.errors import CliError
-from cli.terminal import moment, print_json
+from cli.several import Done, each
+from cli.terminal import moment
 
 if TYPE_CHECKING:
     from durable.records import Record, State
@@ -20,6 +22,14 @@ _WATCH_S = 3.0
 _LOOK_EVERY_S = 0.05
 # Redis may be starting again: so long a cancel is tried, s.
 _PATIENCE_S = 10.0
+
+
+class Sent(NamedTuple):
+    """The record as it was before, the state that the cancel found, and when it was sent, by time.monotonic()."""
+
+    record: Record
+    found: State
+    begun: float
 
 
 class Seen(NamedTuple):
@@ -34,23 +44,42 @@ class Seen(NamedTuple):
 
 
 def cancel(args: argparse.Namespace) -> int:
-    """End a waiting task at once; tell the owner of a running one to stop it, and watch it a moment."""
+    """End waiting tasks at once; tell the owners of running ones to stop them, and watch each a moment."""
     store = queue.store()
-    record, found, begun = _insist(store, args.id)
+    words = list(dict.fromkeys(args.ids))
+    sent = {word: _send(store, word) for word in words}  # all of them, before any is watched
+    return each(args, lambda word: _done(store, sent[word]()))
+
+
+def _send(store: LeaseStore, word: str) -> Callable[[], Sent]:
+    """Cancel one; what was found, or the error that says why nothing was done, is told when it is asked for."""
+    from durable.errors import NoSuchTaskError
+
+    try:
+        sent = _insist(store, word)
+    except (CliError, NoSuchTaskError) as error:
+        refusal = error
+
+        def refuse() -> Sent:
+            raise refusal
+
+        return refuse
+    return lambda: sent
+
+
+def _done(store: LeaseStore, sent: Sent) -> Done:
+    record, found = sent.record, sent.found
     if found.final:
         raise CliError(*_ended(record.id, found))
     if found.value == "running":
-        seen = _watch(store, record, begun)
+        seen = _watch(store, record, sent.begun)
         if not seen.heard:
             seen = seen._replace(stopped=_stop_here(seen.record))
         said, now = told(seen), seen.record.state.value
     else:
         said, now = waited(record, found), "cancelled"
-    if args.json:
-        print_json({"id": record.id, "was": found.value, "state": now, "said": said})
-    else:
-        print(f"{record.id[: queue.SHORT]} {said}")
-    return 0
+    facts = {"id": record.id, "was": found.value, "state": now, "said": said}
+    return Done(facts, f"{record.id[: queue.SHORT]} {said}")
 
 
 def waited(record: Record, found: State) -> str:
@@ -90,11 +119,8 @@ def _ended(task_id: str, found: State) -> tuple[str, str]:
     )
 
 
-def _insist(store: LeaseStore, prefix: str) -> tuple[Record, State, float]:
-    """The record as it was before, the state that the cancel found, and when it was sent, by time.monotonic().
-
-    Raises RedisError after 10 s without an answer.
-    """
+def _insist(store: LeaseStore, prefix: str) -> Sent:
+    """Cancel, and wait for a Redis that starts again. Raises RedisError after 10 s without an answer."""
     import redis
 
     give_up, said = time.monotonic() + _PATIENCE_S, False
@@ -102,7 +128,7 @@ def _insist(store: LeaseStore, prefix: str) -> tuple[Record, State, float]:
         try:
             record = queue.one(store, prefix)
             begun = time.monotonic()
-            return record, store.cancel(record.id), begun
+            return Sent(record, store.cancel(record.id), begun)
         except redis.RedisError as error:
             if time.monotonic() > give_up:
                 raise
@@ -142,12 +168,12 @@ def _look(store: LeaseStore, before: Record, begun: float) -> Seen:
 
 def _stop_here(record: Record) -> bool:
     """Tell the runner, as its consumer should: only where it runs on this machine."""
-    import tasks
     from cli import attempts
     from consumers import folder, handle
 
-    where = folder.living(folder.of(tasks.config.var, record.id, record.attempt))
-    if where is None or attempts.elsewhere(tasks.config.var, record):
+    var = queue.settings().var
+    where = folder.living(folder.of(var, record.id, record.attempt))
+    if where is None or attempts.elsewhere(var, record):
         return False
     run = handle.of(where)
     return run is not None and run.stop(record.token, "cancelled")

@@ -188,25 +188,33 @@ def _looking(verbs: Verbs) -> None:
 
 
 def _acting(verbs: Verbs) -> None:
-    back = "put a task that ended back into the queue, with all retries and a full budget"
+    back = "put tasks that ended back into the queue, with all retries and a full budget"
     for name, target, text in (
-        ("cancel", "cli.cancel:cancel", "cancel a task, running or not"),
+        ("cancel", "cli.cancel:cancel", "cancel tasks, running or not"),
         ("retry", "cli.act:retry", back),
+        ("hold", "cli.act:hold", "put waiting tasks aside until you release them"),
+        ("release", "cli.act:release", "send held tasks on, where they were"),
     ):
         verb = verbs.add(name, target, text, json=True)
-        verb.add_argument("id", metavar="ID", help="a task's id, or the unique beginning of it")
+        verb.add_argument("ids", metavar="ID", nargs="+", help="ids, or unique beginnings of them")
         if name == "retry":
             words = "go on in the session of its last attempt rather than afresh"
             verb.add_argument("--resume", action="store_true", help=words)
+        if name == "hold":
+            verb.add_argument("--reason", default="", help="why; `show` and `why` say it")
+    prune = verbs.add("prune", "cli.prune:prune", "remove finished tasks of some age", json=True)
+    prune.add_argument("age", type=_age, metavar="AGE", help="longer ago: 12h, 7d")
+    prune.add_argument("--dry-run", action="store_true", help="only say which")
     run = verbs.add("run", "cli.schedules:run", "fire a schedule now, by hand", json=True)
     run.add_argument("name", metavar="NAME", help="as `schedules` shows it")
     poll = verbs.add("poll", "cli.poll:poll", "ask a source now, whatever the time", json=True)
     poll.add_argument("name", metavar="NAME", help="of the poller in baton.yaml")
     poll.add_argument("--dry-run", action="store_true", help="show what is new, and leave it so")
-    pause = verbs.add("pause", "cli.act:pause", "start no more tasks; running ones go on")
+    text = "start no more tasks; running ones go on"
+    pause = verbs.add("pause", "cli.act:pause", text, json=True)
     pause.add_argument("reason", nargs="*", help="why; `status` shows it")
     text = "open the gate again, whatever closed it or for one reason"
-    unpause = verbs.add("unpause", "cli.act:unpause", text)
+    unpause = verbs.add("unpause", "cli.act:unpause", text, json=True)
     unpause.add_argument("reason", nargs="*", help="pause, login, usage limit …; none: all")
 
 
@@ -224,3 +232,12 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("at least 1")
     return number
+
+
+def _age(text: str) -> float:
+    from settings import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

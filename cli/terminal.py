@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 import unicodedata
@@ -20,6 +21,7 @@ _TONES = {
     "cancelled": "dim",
 }
 _NARROWEST = 6
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def paint(text: str, tone: str) -> str:
@@ -82,6 +84,35 @@ def cut(text: str, width: int) -> str:
             break
         kept += character
     return f"{kept}…" + " " * (width - breadth(kept) - 1)
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    """Return text with its lines broken between words where the terminal ends; what follows is indented.
+
+    A word that is longer than a line, a path say, is left whole, so that it can be copied.
+    """
+    return "\n".join(_wrapped(line, indent) for line in text.split("\n"))
+
+
+def _wrapped(line: str, indent: str) -> str:
+    width = columns()
+    if breadth(line) <= width:
+        return line
+    margin = line[: len(line) - len(line.lstrip())]
+    lines, used = [margin], breadth(margin)
+    for word in line.split():
+        glue = "" if not lines[-1].strip() else " "
+        if glue and used + 1 + _seen(word) > width:
+            lines.append(margin + indent)
+            used, glue = breadth(margin + indent), ""
+        lines[-1] += glue + word
+        used += len(glue) + _seen(word)
+    return "\n".join(lines)
+
+
+def _seen(word: str) -> int:
+    """How many cells a word takes; its colours take none."""
+    return breadth(_COLOUR.sub("", word) if "\x1b" in word else word)
 
 
 def breadth(text: str) -> int:

@@ -85,13 +85,18 @@ class Housekeeper(BaseProcess):
 
 def prune(store: LeaseStore, settings: Settings) -> int:
     """Remove what is older than the settings keep, with the folders of its attempts; how many."""
-    keep_ms, keys_kept_ms = int(settings.keep_finished * 1000), int(settings.keys_kept * 1000)
-    removed = store.prune(keep_ms, keys_kept_ms)
-    for task_id in removed:
-        _remove_attempts(settings.var / "attempts", task_id)
+    removed = remove_older(store, settings, int(settings.keep_finished * 1000))
     if removed:
         log.info("%d finished tasks are older than their time and were removed", len(removed))
     return len(removed)
+
+
+def remove_older(store: LeaseStore, settings: Settings, keep_ms: int) -> list[str]:
+    """Remove some of the tasks that ended longer ago, with the folders of their attempts; the ids of those."""
+    removed = store.prune(keep_ms, int(settings.keys_kept * 1000))
+    for task_id in removed:
+        _remove_attempts(settings.var / "attempts", task_id)
+    return removed
 
 
 def _remove_attempts(attempts: Path, task_id: str) -> None:

@@ -77,6 +77,15 @@ class Views(Presences):
         ids = [task_id for _, task_id in found[offset : offset + limit]]
         return [r for r in self.records(ids) if r]
 
+    def ended_before(self, ms: int) -> dict[State, list[str]]:
+        """The ids of all tasks that ended up to a time (ms of the server's clock), by final state."""
+        states = [state for state in State if state.final]
+        pipe = self.client.pipeline(transaction=False)
+        for state in states:
+            pipe.zrange(self._key(f"finished:{state.value}"), "-inf", ms, byscore=True)
+        pairs = zip(states, pipe.execute(), strict=True)
+        return {state: [task_id.decode() for task_id in ids] for state, ids in pairs}
+
     def _slice(self, key: str, newest_first: bool, count: int) -> list[tuple[float, str]]:
         found: Any = self.client.zrange(
             self._key(key), 0, count - 1, desc=newest_first, withscores=True

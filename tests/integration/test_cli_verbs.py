@@ -67,7 +67,7 @@ def test_a_task_is_added_listed_shown_cancelled_and_retried(site: Site) -> None:
     assert record(site, task_id).state is State.CANCELLED
     assert "./baton show" in baton(site, "cancel", task_id, status=1)
     assert "has ended: cancelled" in baton(site, "cancel", task_id, status=1)
-    assert facts(site, "retry", task_id) == {"id": task_id, "was": "cancelled"}
+    assert facts(site, "retry", task_id)["was"] == "cancelled"
     assert record(site, task_id).state is State.QUEUED
     assert "is queued" in baton(site, "retry", task_id, status=1)
 

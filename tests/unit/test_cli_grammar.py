@@ -31,7 +31,18 @@ VERBS = (
         "costs",
         "why",
     ),
-    *("schedules", "cancel", "retry", "run", "poll", "pause", "unpause"),
+    *(
+        "schedules",
+        "cancel",
+        "retry",
+        "hold",
+        "release",
+        "prune",
+        "run",
+        "poll",
+        "pause",
+        "unpause",
+    ),
     *("demo", "shell", "check", "test"),
 )
 
