@@ -12,7 +12,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
 
 import redis
 
@@ -21,16 +20,17 @@ import settings as types
 from durable.cronspec import CronError
 from durable.errors import BatonError, CursorMovedError
 from durable.patience import Patience
-from durable.records import Cursor, Entry, Step, Submission, Submitted
+from durable.problems import Problems
+from durable.records import Cursor, Submitted
 from durable.store import LeaseStore
 from producers.bell import Bell, cancel_last_moment, stop_on_signals
-from producers.catching_up import Decision, decide
-from producers.fates import failed_entry, passed_entry, run_entry
 from producers.faults import Faults
 from producers.recipe import Makers
+from producers.schedule_trouble import Lateness
 from producers.schedules import Schedule, from_huey, from_settings
 from producers.templates import TemplateError
 from producers.ticks import Place, PlaceError, iso, read_place
+from producers.turns import planned
 
 log = logging.getLogger(__name__)
 
@@ -45,16 +45,6 @@ SKEW = dt.timedelta(seconds=60)
 AT_ONCE = 50
 
 
-class Turn(NamedTuple):
-    """What a schedule's turn comes to: the step to submit, the ticks that run in it, and where it leads."""
-
-    schedule: Schedule
-    place: Place
-    text: str
-    ticks: list[dt.datetime]
-    step: Step
-
-
 class Scheduler:
     """The state of the scheduler. `step` fires what is due and says when to come again."""
 
@@ -63,6 +53,7 @@ class Scheduler:
         schedules: Iterable[Schedule],
         store: LeaseStore,
         *,
+        app: str = "",
         bell: Bell | None = None,
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
@@ -72,6 +63,7 @@ class Scheduler:
         self.store, self.wall, self.clock, self._fault = store, wall, clock, faults
         self.bell = bell or Bell()
         self.redis = Patience("Redis", log)
+        self.lateness = Lateness(Problems(store.client, store.prefix, app=app))
         self._ahead_s = self.wall() - self.clock()  # of the steady clock; falls when set back
 
     def run(self, ready: Callable[[], None]) -> None:
@@ -92,6 +84,7 @@ class Scheduler:
         self._notice_set_back(now)
         try:
             self._turn(now)
+            self.lateness.tell({schedule.source for schedule in self.schedules})
         except redis.RedisError as error:
             return self.redis.failed(self.clock(), error)
         self.redis.worked()
@@ -155,51 +148,21 @@ class Scheduler:
 
     def _fire(self, due: Sequence[Schedule], now: dt.datetime) -> None:
         """The ticks of several schedules in one trip: a thousand of one minute are a second of trips."""
-        turns = [turn for schedule in due if (turn := self._planned(schedule, now))]
+        turns = [turn for schedule in due if (turn := planned(schedule, now))]
         if not turns:
             return
+        self._fault("due")
         answers = self.store.submit_all([turn.step for turn in turns])
         for turn, answer in zip(turns, answers, strict=True):
             if isinstance(answer, CursorMovedError):
                 self._join(turn.schedule, answer.actual)
                 continue
             self._fault("submitted")
+            nominal = now - turn.schedule.delay
             turn.schedule.stand(turn.text, turn.place)
+            self.lateness.note(turn.schedule.source, turn.found, nominal)
             for tick, task in zip(turn.ticks, answer, strict=True):
-                self._say(turn.schedule, tick, now - turn.schedule.delay, task)
-
-    def _planned(self, schedule: Schedule, now: dt.datetime) -> Turn | None:
-        """What is to be done for a schedule; None for a time to look again, without a tick."""
-        assert schedule.place is not None
-        nominal = now - schedule.delay
-        found = decide(schedule.clock, schedule.place.at, nominal, schedule.policy)
-        if found.up_to is None:
-            schedule.look_at(found.due)
-            return None
-        for passed in found.passed:
-            log.warning("%s: %s", schedule.name, passed)
-        self._fault("due")
-        made, entries = self._made(schedule, found, now)
-        place = Place(found.up_to.replace(microsecond=0), schedule.clock.text)
-        cursor = Cursor(schedule.cursor, schedule.text, place.text())
-        step = Step([task for _, task in made], cursor, entries)
-        return Turn(schedule, place, cursor.next, [tick for tick, _ in made], step)
-
-    def _made(
-        self, schedule: Schedule, found: Decision, now: dt.datetime
-    ) -> tuple[list[tuple[dt.datetime, Submission]], list[Entry]]:
-        """The ticks that run with their tasks, and what the journal says of every tick."""
-        made: list[tuple[dt.datetime, Submission]] = []
-        entries = [passed_entry(schedule, passed) for passed in found.passed]
-        for tick in found.run:
-            try:
-                made.append((tick, schedule.task_of(tick, now)))
-            except TemplateError as error:
-                log.error("%s: the tick of %s is skipped: %s", schedule.name, iso(tick), error)
-                entries.append(failed_entry(schedule, tick, error))
-            else:
-                entries.append(run_entry(schedule, tick, now, len(made)))
-        return made, entries
+                self._say(turn.schedule, tick, nominal, task)
 
     def _say(
         self, schedule: Schedule, tick: dt.datetime, nominal: dt.datetime, task: Submitted
@@ -233,13 +196,6 @@ class Scheduler:
         further = own.at < theirs.at <= self._now() + SKEW
         schedule.stand(text, theirs if further else own)
 
-    def describe(self) -> dict[str, Any]:
-        """What `status` may show: the next tick of each schedule."""
-        return {
-            "next": {schedule.name: iso(schedule.due) for schedule in self.schedules},
-            "problems": [self.redis.problem] if self.redis.problem else [],
-        }
-
 
 def run(settings: types.Settings, name: str, ready: Callable[[], None]) -> int:
     """Run the scheduler until a signal; the exit status of the process."""
@@ -257,6 +213,7 @@ def run(settings: types.Settings, name: str, ready: Callable[[], None]) -> int:
         return os.EX_CONFIG
     fault = settings.environ.get("BATON_FAULT", "")
     faults = producers.faults.from_text(fault, "scheduler", settings.var)
-    Scheduler(schedules, tasks.huey.store, bell=bell, faults=faults).run(ready)
+    app = f"{settings.instance}-scheduler"
+    Scheduler(schedules, tasks.huey.store, app=app, bell=bell, faults=faults).run(ready)
     cancel_last_moment()
     return 0

@@ -17,6 +17,7 @@ from huey import crontab
 
 from durable.cronspec import CronError, CronSpec
 from durable.errors import UnknownTaskError
+from durable.problems import Problems
 from durable.queue import BatonHuey
 from durable.records import Cursor, Lease, Nothing, Record, State
 from durable.store import LeaseStore
@@ -74,6 +75,12 @@ class Rig:
     def told(self, name: str, limit: int = 20) -> list[tuple[str, str, int, str]]:
         entries = self.store.journal(f"schedule:{name}", limit)
         return [(e.what, e.about, e.count, e.why) for e in entries]
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What stands, by subject."""
+        standing = Problems(self.store.client, self.store.prefix).standing()
+        return {problem.subject: problem.text for problem in standing}
 
     def finish(self) -> None:
         """Every task that waits succeeds."""
@@ -228,6 +235,61 @@ def test_with_catch_up_all_every_tick_of_the_window_runs(store: LeaseStore) -> N
     assert len(rig.tasks) == 2 * 288
     assert rig.ticks[0] == "2026-11-24T09:00Z"
     assert rig.ticks[-1] == "2026-11-26T08:55Z"
+
+
+# -- standing problems
+
+
+def test_a_late_tick_is_a_problem_until_one_is_on_time_again(store: LeaseStore) -> None:
+    rig = Rig(store, hourly="0 * * * *", other="30 8 1 1 *")
+    rig.advance(31)
+    assert rig.problems == {}
+    rig.down(hours=2.6)
+    late = {"schedule:hourly": "the tick of 2026-11-23T11:00Z ran 36 min late"}
+    assert rig.problems == late
+    rig.restart()
+    rig.advance(61)
+    assert rig.problems == late, "a restart does not make it good"
+    rig.advance(24 * 60 - 62)
+    assert rig.ticks[-1] == "2026-11-23T12:00Z"
+    assert rig.problems == {}
+
+
+def test_ticks_that_never_run_are_a_problem_unless_they_are_merged(store: LeaseStore) -> None:
+    window = {"catch_up_window": Duration(3600)}
+    rig = Rig(
+        store,
+        daily=config("daily", "0 9 * * *", **window),
+        none=config("none", "0 10 * * *", catch_up="none"),
+        minutely=config("minutely", "* * * * *"),
+    )
+    rig.down(hours=3)
+    assert rig.problems == {
+        "schedule:daily": "1 tick skipped (2026-11-23T09:00Z): older than catch_up_window, which is 1h",
+        "schedule:none": "1 tick skipped (2026-11-23T10:00Z): catch_up is none",
+    }
+
+
+def test_a_schedule_that_is_gone_has_no_problem(store: LeaseStore) -> None:
+    rig = Rig(store, a="0 * * * *", b="0 * * * *")
+    rig.down(hours=3)
+    assert set(rig.problems) == {"schedule:a", "schedule:b"}
+    del rig.configs["a"]
+    rig.restart()
+    assert set(rig.problems) == {"schedule:b"}
+
+
+def test_a_tick_that_another_scheduler_fires_on_time_ends_the_problem_too(
+    store: LeaseStore,
+) -> None:
+    one, other = rigs = [Rig(store, hourly="0 * * * *") for _ in range(2)]
+    for rig in rigs:
+        rig.advance(3 * 3600)
+    assert list(one.problems) == ["schedule:hourly"]
+    other.advance(31)
+    one.advance(32)
+    one.advance(120)
+    assert one.problems == {}
 
 
 # -- overlap, intervals, jitter
