@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
 from cli import queue
 from cli.errors import CliError
-from cli.fates import facts, in_short
-from cli.terminal import moment, print_json, table
+from cli.fates import BY_HAND, facts, in_short
+from cli.terminal import age, moment, print_json, table
 
 if TYPE_CHECKING:
     from durable.records import Told
@@ -26,7 +27,8 @@ def schedules(args: argparse.Namespace) -> int:
     if args.json:
         print_json([_facts(*row) for row in rows])
     elif rows:
-        print(_table(store, rows))
+        print(_table(store, rows, now))
+        print(f"Times are this machine's ({time.strftime('%Z')}).")
     else:
         print(
             "There is no schedule: baton.yaml has none under schedules:, and no task is periodic."
@@ -42,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     store, schedule = queue.store(), one(args.name)
     now = dt.datetime.fromtimestamp(store.now_ms() / 1000, dt.UTC).replace(microsecond=0)
     task = schedule.by_hand(now, f"run:{schedule.name}:{uuid.uuid4().hex}")
-    entry = Entry(journal=schedule.source, what="run", about=iso(now), why="by hand", place=1)
+    entry = Entry(journal=schedule.source, what="run", about=iso(now), why=BY_HAND, place=1)
     done = store.submit([task], None, [entry])[0]
     if args.json:
         print_json({"id": done.id, "new": done.new})
@@ -70,11 +72,16 @@ def one(name: str) -> Schedule:
     """Return the schedule of this name, or of a Python task whose name ends so. Raises CliError."""
     found = known()
     exact = [schedule for schedule in found if schedule.name == name]
-    ending = [schedule for schedule in found if schedule.name.endswith(f".{name}")]
+    ending = [schedule for schedule in found if is_called(schedule, name)]
     if len(exact or ending) != 1:
         there_is = ", ".join(schedule.name for schedule in found) or "none"
         raise CliError(f"There is no schedule '{name}'.", f"There is: {there_is}.")
     return (exact or ending)[0]
+
+
+def is_called(schedule: Schedule, name: str) -> bool:
+    """Return whether a schedule has this name, or is a Python task whose name ends so."""
+    return schedule.name == name or schedule.name.endswith(f".{name}")
 
 
 def _next(schedule: Schedule, now: dt.datetime) -> dt.datetime | None:
@@ -97,7 +104,11 @@ def _facts(schedule: Schedule, due: dt.datetime | None, last: Told | None) -> di
     }
 
 
-def _table(store: LeaseStore, rows: list[tuple[Schedule, dt.datetime | None, Told | None]]) -> str:
+def _table(
+    store: LeaseStore,
+    rows: list[tuple[Schedule, dt.datetime | None, Told | None]],
+    now: dt.datetime,
+) -> str:
     ids = [last.id for _, _, last in rows if last and last.id]
     states = {r.id: r.state.value for r in store.records(ids) if r}
     return table(
@@ -105,11 +116,16 @@ def _table(store: LeaseStore, rows: list[tuple[Schedule, dt.datetime | None, Tol
         (
             (
                 schedule.name,
-                schedule.clock.text,
-                moment(int(due.timestamp() * 1000)) if due else "-",
+                schedule.clock.words,
+                _moment(due, now) if due else "-",
                 moment(last.at_ms) if last else "-",
                 in_short(last, states.get(last.id, "")) if last else "it has not fired yet",
             )
             for schedule, due, last in rows
         ),
     )
+
+
+def _moment(due: dt.datetime, now: dt.datetime) -> str:
+    left_s = (due - now).total_seconds()
+    return f"{moment(int(due.timestamp() * 1000))} (in {age(left_s)})"

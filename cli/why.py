@@ -1,11 +1,12 @@
-"""`./baton why NAME-or-ID`: what became of a schedule's ticks, or why a task stands where it does."""
+"""`./baton why NAME-or-ID`: what became of a source's ticks, files or items, or why a task stands where it does."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 from typing import TYPE_CHECKING
 
-from cli import fates, gate, hosts, queue
+from cli import fates, gate, hosts, problems, queue
 from cli.errors import CliError
 from cli.look import waits_for
 from cli.terminal import moment, paint, print_json, printable, state
@@ -21,9 +22,8 @@ _SHOWN = 20
 def why(args: argparse.Namespace) -> int:
     """Explain a name (a schedule, a watcher, a poller) by its journal, an id by its record."""
     store = queue.views()
-    sources = _sources(store, args.name)
-    if sources:
-        return _of_source(store, args, sources[0])
+    if sources := _sources(store, args.name):
+        return _of_sources(store, args, sources)
     record = _task(store, args.name)
     said = reasons(record, store)
     if args.json:
@@ -44,17 +44,43 @@ def _sources(store: Views, name: str) -> list[str]:
         *(f"poller:{n}" for n in config.pollers),
     ]
     found = [source for source in named if name in (source, source.partition(":")[2])]
-    return found or [f"schedule:{n}" for n in (name,) if store.journal(f"schedule:{n}", 1)]
+    word = name.removeprefix("schedule:")
+    known = [f"schedule:{n}" for n in (word,) if store.journal(f"schedule:{n}", 1)]
+    return found or known or _periodic(word)
 
 
-def _of_source(store: Views, args: argparse.Namespace, source: str) -> int:
-    told = store.journal(source, _SHOWN)
+def _periodic(word: str) -> list[str]:
+    """Return the periodic tasks of Python of this name; what may be an id is not looked for among them."""
+    from cli import schedules
+    from durable.errors import BatonError
+
+    if not set(word) - set("0123456789abcdef"):
+        return []
+    with contextlib.suppress(
+        BatonError, ValueError
+    ):  # `up` and `schedules` say what is wrong with them
+        return [
+            f"schedule:{one.name}" for one in schedules.known() if schedules.is_called(one, word)
+        ]
+    return []
+
+
+def _of_sources(store: Views, args: argparse.Namespace, sources: list[str]) -> int:
+    """Explain every source of the name; as JSON the first, and the names of the others."""
+    standing = [p for p in problems.standing(store) if p.subject in sources]
+    now_ms = store.now_ms()
     if args.json:
-        print_json({"source": source, "journal": [fates.facts(entry) for entry in told]})
+        source, *others = sources
+        told = [fates.facts(entry) for entry in store.journal(source, _SHOWN)]
+        stands = [problems.facts(p, now_ms) for p in standing if p.subject == source]
+        print_json({"source": source, "journal": told, "problems": stands, "others": others})
         return 0
-    print(paint(source, "bold"))
-    for line in _lines(store, source, told):
-        print(f"  {printable(line)}")
+    for source in sources:
+        print(paint(source, "bold"))
+        for problem in (p for p in standing if p.subject == source):
+            print(f"  {problems.sentence(problem, now_ms)}")
+        for line in _lines(store, source, store.journal(source, _SHOWN)):
+            print(f"  {printable(line)}")
     return 0
 
 
@@ -66,7 +92,8 @@ def _lines(store: Views, source: str, told: list[Told]) -> list[str]:
         counted = ", ".join(f"{n} {s.value}" for s, n in counts.items() if n)
         return [f"Its tasks: {counted or 'none yet'}. ./baton list --source {source} shows them."]
     states = {r.id: r.state.value for r in store.records([t.id for t in told if t.id]) if r}
-    return [fates.sentence(entry, states.get(entry.id, "")) for entry in told]
+    kind = source.partition(":")[0]
+    return [fates.sentence(entry, kind, states.get(entry.id, "")) for entry in told]
 
 
 def _task(store: Views, word: str) -> Record:
@@ -75,9 +102,13 @@ def _task(store: Views, word: str) -> Record:
     try:
         return queue.one(store, word)
     except NoSuchTaskError as error:
-        remedy = "./baton schedules and ./baton list show what there is."
+        if error.matches:
+            raise CliError(str(error)) from error
+        config = queue.settings()
+        names = {**config.schedules, **config.watchers, **config.pollers}
+        remedy = f"There is: {', '.join(names)}. ./baton schedules and ./baton list show more."
         raise CliError(
-            f"No schedule, watcher or poller is called '{word}'; {error}", remedy
+            f"No schedule, watcher, poller or task is called '{word}'.", remedy
         ) from error
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from producers.clockworks import Clockwork
+from producers.clockworks import Clockwork, span_words
 from producers.ticks import COUNTED, Owed, iso, owed
 
 GRACE = dt.timedelta(seconds=60)
@@ -108,12 +108,4 @@ def how_many(count: int) -> str:
 
 
 def _too_old(window: dt.timedelta) -> str:
-    return f"older than catch_up_window, which is {_words(window)}"
-
-
-def _words(span: dt.timedelta) -> str:
-    seconds = span.total_seconds()
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
+    return f"older than catch_up_window, which is {span_words(window)}"

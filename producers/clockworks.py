@@ -28,6 +28,10 @@ class Clockwork(Protocol):
     def text(self) -> str:
         """What it says, and in which zone: another text is an edited schedule."""
 
+    @property
+    def words(self) -> str:
+        """The same as people write it."""
+
 
 class CronClock:
     """The ticks of a cron expression."""
@@ -44,6 +48,11 @@ class CronClock:
     def text(self) -> str:
         """The expression and its zone."""
         return f"{self.cron.spec.expr} {self.cron.tz}"
+
+    @property
+    def words(self) -> str:
+        """As the text has it."""
+        return self.text
 
 
 class IntervalClock:
@@ -69,6 +78,11 @@ class IntervalClock:
     def text(self) -> str:
         """The interval in seconds."""
         return f"every {self._written} s"
+
+    @property
+    def words(self) -> str:
+        """The interval as it is written: every 15m."""
+        return f"every {span_words(self._every)}"
 
 
 class MinuteClock:
@@ -108,3 +122,17 @@ class MinuteClock:
     def text(self) -> str:
         """A validator cannot be compared with another one."""
         return "validator"
+
+    @property
+    def words(self) -> str:
+        """That Python decides."""
+        return "a function in Python"
+
+
+def span_words(span: dt.timedelta) -> str:
+    """A span as baton.yaml has it: 1d, 90m, 45s."""
+    seconds = span.total_seconds()
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s"

@@ -49,6 +49,7 @@ def test_a_person_looks_what_is_new_and_takes_it_in(site: Site, web: WebServer) 
     assert site.store.counts()[State.QUEUED] == 2
     assert "Nothing is new." in baton(site, "poll", "issues")
     assert "number 2" not in baton(site, "why", "issues")
+    assert "item 2 went in: task" in baton(site, "why", "issues")
     assert [row["about"] for row in facts(site, "why", "issues")["journal"]] == ["2", "1"]
 
 

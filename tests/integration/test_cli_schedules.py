@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from durable.problems import Problems
 from durable.records import Cursor, Entry, Lease, State
 from tests.integration.test_cli_verbs import baton, facts, record
 from tests.site import Site
@@ -54,6 +55,9 @@ def test_every_schedule_is_listed_with_its_next_tick(site: Site) -> None:
     said = baton(site, "schedules")
     assert "it has not fired yet" in said
     assert "SCHEDULE" in said
+    assert "every 15m" in said
+    assert "a function in Python" in said
+    assert "Times are this machine's (" in said
 
 
 def test_a_schedule_is_fired_by_hand_and_says_so(site: Site) -> None:
@@ -62,7 +66,7 @@ def test_a_schedule_is_fired_by_hand_and_says_so(site: Site) -> None:
     task = record(site, done["id"])
     assert (task.source, task.state) == ("schedule:briefing", State.QUEUED)
     assert facts(site, "run", "briefing")["id"] != done["id"], "as often as a person wants"
-    assert "by hand" in baton(site, "why", "briefing")
+    assert f"fired by hand: task {done['id'][:8]} queued" in baton(site, "why", "briefing")
     [row] = [r for r in facts(site, "schedules") if r["name"] == "briefing"]
     assert (row["last"]["what"], row["last"]["why"]) == ("run", "by hand")
     assert record(site, facts(site, "run", "tidy")["id"]).name == "my_tasks.tidy"
@@ -74,10 +78,33 @@ def test_why_a_schedule_did_not_run(site: Site) -> None:
     tick(site, "2026-11-16T08:00Z", why="older than catch_up_window, which is 1d")
     tick(site, "2026-11-17T08:00Z", until="2026-11-19T08:00Z", count=3, why="catch_up is none")
     said = baton(site, "why", "briefing")
-    assert "2026-11-16T08:00Z skipped: older than catch_up_window, which is 1d" in said
-    assert "3 in a row, 2026-11-17T08:00Z to 2026-11-19T08:00Z skipped: catch_up is none" in said
+    assert "the tick of 2026-11-16 08:00 skipped: older than catch_up_window, which is 1d" in said
+    assert "3 in a row, 2026-11-17 08:00 to 2026-11-19 08:00 skipped: catch_up is none" in said
     [newest, oldest] = facts(site, "why", "schedule:briefing")["journal"]
     assert (newest["count"], oldest["about"]) == (3, "2026-11-16T08:00Z")
+
+
+def test_why_names_a_python_task_and_all_that_share_a_name(site: Site) -> None:
+    assert "schedule:my_tasks.tidy\n  It has not fired yet" in baton(site, "why", "tidy")
+    assert facts(site, "why", "my_tasks.never")["source"] == "schedule:my_tasks.never"
+    both = {"watchers": {"briefing": {"path": "Other", "prompt": "x"}}}
+    site.configure(CONFIG | both)
+    said = baton(site, "why", "briefing")
+    assert "schedule:briefing\n" in said
+    assert "watcher:briefing\n" in said
+    assert facts(site, "why", "briefing")["others"] == ["watcher:briefing"]
+    assert facts(site, "why", "watcher:briefing")["source"] == "watcher:briefing"
+
+
+def test_why_begins_with_what_stands_in_the_way(site: Site) -> None:
+    store = site.store
+    Problems(store.client, store.prefix).tell("schedule:briefing", "ran 36 min late")
+    tick(site, "2026-11-16T08:00Z", why="x")
+    name, problem, ticked = baton(site, "why", "briefing").splitlines()[:3]
+    assert (name, "ran 36 min late (since" in problem) == ("schedule:briefing", True)
+    assert "the tick of 2026-11-16 08:00 skipped: x" in ticked
+    [found] = facts(site, "why", "briefing")["problems"]
+    assert found["text"] == "ran 36 min late"
 
 
 def test_why_a_task_stands_where_it_does(site: Site) -> None:
@@ -114,5 +141,6 @@ def test_why_a_task_stands_where_it_does(site: Site) -> None:
 def test_why_of_a_watcher_and_of_what_there_is_not(site: Site) -> None:
     assert "none yet" in baton(site, "why", "inbox")
     said = baton(site, "why", "nothing", status=1)
-    assert "No schedule, watcher or poller is called 'nothing'" in said
+    assert "No schedule, watcher, poller or task is called 'nothing'" in said
+    assert "There is: briefing, often, inbox." in said
     assert "./baton schedules" in said
