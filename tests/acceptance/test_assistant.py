@@ -7,24 +7,20 @@ import datetime as dt
 import io
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from cli.parser import parser
 from durable.records import State
+from tests.acceptance.assistant_site import assistant
 from tests.acceptance.claude_pm2_site import ClaudePm2Site
-from tests.acceptance.claude_site import claude_settings, dotenv, script
-from tests.acceptance.standin_process import standin
-from tests.conftest import ROOT, wait_until
+from tests.acceptance.claude_site import script
+from tests.conftest import wait_until
 from tests.documents import commands
 
-EXAMPLE = ROOT / "examples" / "personal-assistant"
 MAIL = """From: Landlord <rent@example.com>
 Subject: Rent
 Message-ID: <1@example.com>
@@ -57,29 +53,16 @@ NAMES = {"poll": "mail"}
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[ClaudePm2Site]:
-    """A copy of the example; of what is in it, only who answers for the API is another."""
-    folder = Path(tempfile.mkdtemp(prefix="bp-")).resolve()
-    shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
-    config = yaml.safe_load((folder / "baton.yaml").read_text())
-    ours = claude_settings()
-    config["claude"] |= {"command": ours["command"], "env": ours["env"]}
-    config["watchers"]["inbox"]["settle"] = "100ms"
-    vault = folder / "vault"
-    with standin() as api:
-        dotenv(folder, api)
-        (folder / "prompts" / "mail.md").write_text(
+    """The example, with prompts that say what the stand-in is to do."""
+    with assistant() as own:
+        vault, prompts = own.folder / "vault", own.folder / "prompts"
+        (prompts / "mail.md").write_text(
             script(write(vault / "Needs_Action" / "rent.md", "Pay."), text="A note.")
         )
-        (folder / "prompts" / "monday-briefing.md").write_text(
+        (prompts / "monday-briefing.md").write_text(
             script(write(vault / "Briefings" / f"{today()}.md", BRIEFING), text="Written.")
         )
-        own = ClaudePm2Site(folder, config)
-        try:
-            own.baton("up")
-            yield own
-        finally:
-            own.close()
-            shutil.rmtree(folder, ignore_errors=True)
+        yield own
 
 
 def today() -> str:
