@@ -84,7 +84,8 @@ class ClaudeTasks:
                 function.__name__,
                 function.__doc__,
             )
-            return self.huey.task(name=name, paying=lambda _: _paying(checked), **kind)(body)
+            said = {"paying": lambda _: _paying(checked), "claude_options": checked}
+            return self.huey.task(name=name, **said, **kind)(body)
 
         return decorate
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from cli.examinations import Finding, examine
+from cli.examinations import examine
+from cli.examinations.findings import Finding
 from cli.terminal import paint, print_json, printable
 
-_MARKS = {"ok": ("ok", "green"), "look": ("look", "yellow"), "bad": ("bad", "red")}
+_MARKS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "bad": ("bad", "red")}
 
 
 def doctor(args: argparse.Namespace) -> int:
@@ -33,7 +34,7 @@ def _print(finding: Finding) -> None:
 
 def _summary(found: list[Finding]) -> str:
     bad = sum(finding.verdict == "bad" for finding in found)
-    look = sum(finding.verdict == "look" for finding in found)
+    look = sum(finding.verdict == "warn" for finding in found)
     if not bad and not look:
         return "\nAll is well."
     parts = [f"{bad} wrong" if bad else "", f"{look} to look at" if look else ""]

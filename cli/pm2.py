@@ -53,8 +53,10 @@ class Process:
 class Pm2:
     """The PM2 of one user: the daemon at PM2_HOME, reached through the command line."""
 
-    def __init__(self, root: Path, environ: Mapping[str, str]) -> None:
-        self.root = root
+    def __init__(
+        self, root: Path, environ: Mapping[str, str], patience_s: float = _PATIENCE_S
+    ) -> None:
+        self.root, self.patience_s = root, patience_s
         self.home = Path(environ.get("PM2_HOME") or Path(environ.get("HOME", "/")) / ".pm2")
         self._environ = environ
 
@@ -114,12 +116,12 @@ class Pm2:
                 text=True,
                 errors="replace",
                 umask=0o077,  # PM2's logs and dumps are nobody else's business
-                timeout=_PATIENCE_S,
+                timeout=self.patience_s,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
             raise CliError(
-                f"PM2 gave no answer to '{words[0]}' within {_PATIENCE_S:.0f} s.",
+                f"PM2 gave no answer to '{words[0]}' within {self.patience_s:.0f} s.",
                 f"Look at {self.home / 'pm2.log'}; `pm2 ping` says whether the daemon lives.",
             ) from error
         if done.returncode:

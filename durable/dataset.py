@@ -29,12 +29,25 @@ def bind(store: LeaseStore, var: Path, shown_url: str) -> None:
     Raises ServerError with the remedy when they are not, and redis.RedisError when the server is away.
     """
     file = var / "dataset.json"
+    found, made_by = _checked(store, file, shown_url, new_id=uuid.uuid4().hex)
+    if made_by < FORMAT and store.migrate() < FORMAT:
+        log.info("the data at %s were of format %d and are of %d now", shown_url, made_by, FORMAT)
+    _write(file, found)
+
+
+def check(store: LeaseStore, var: Path, shown_url: str) -> None:
+    """As `bind`, but nothing is named, changed or written."""
+    _checked(store, var / "dataset.json", shown_url, new_id="")
+
+
+def _checked(store: LeaseStore, file: Path, shown_url: str, *, new_id: str) -> tuple[Known, int]:
+    """What the data are, and of which format, once they are known to be ours or nobody's."""
     known = _read(file)
-    found, made_by, token = store.dataset("" if known else uuid.uuid4().hex, FORMAT)
+    found, made_by, token = store.dataset("" if known else new_id, FORMAT)
     if made_by > FORMAT:
         raise ServerError(
             f"the data at {shown_url} were written by a newer Baton (format {made_by}, this one knows "
-            f"{FORMAT}); update this one"
+            f"{FORMAT}); upgrade this machine"
         )
     if known and found != known.id:
         raise ServerError(_refusal(found, shown_url, file))
@@ -43,9 +56,7 @@ def bind(store: LeaseStore, var: Path, shown_url: str) -> None:
             f"the data at {shown_url} are an older copy: this folder has seen lease {known.token}, they know "
             f"{token} only, so tasks may run again; if that is meant, remove {file}"
         )
-    if made_by < FORMAT and store.migrate() < FORMAT:
-        log.info("the data at %s were of format %d and are of %d now", shown_url, made_by, FORMAT)
-    _write(file, Known(found, token))
+    return Known(found, token), made_by
 
 
 def _refusal(found: str, shown_url: str, file: Path) -> str:
