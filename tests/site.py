@@ -64,6 +64,9 @@ class Site:
         self, folder: Path, config: dict[str, Any], env: dict[str, str] | None = None
     ) -> None:
         self.folder = folder
+        self.inside: tuple[
+            str, ...
+        ] = ()  # a command that runs the rest of its words somewhere else
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         (folder / "home").mkdir(exist_ok=True)
         self.configure(config)
@@ -108,7 +111,10 @@ class Site:
         label = _label(role, name)
         with self.log(label).path.open("ab") as out:
             process = subprocess.Popen(
-                [sys.executable, str(ROOT / "app.py"), role, *([name] if name else [])],
+                [
+                    *self.inside,
+                    *(sys.executable, str(ROOT / "app.py"), role, *([name] if name else [])),
+                ],
                 env=self.env | env,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
@@ -147,7 +153,7 @@ class Site:
     def python(self, code: str) -> str:
         """What a Python shell of the user prints."""
         done = subprocess.run(
-            [sys.executable, "-c", code],
+            [*self.inside, sys.executable, "-c", code],
             cwd=ROOT,
             env=self.env,
             capture_output=True,

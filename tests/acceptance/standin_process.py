@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,11 +39,15 @@ class StandInProcess:
 
 
 @contextmanager
-def standin(*args: str) -> Iterator[StandInProcess]:
-    """Run a stand-in on a free port of loopback, with more of its arguments; it is gone at the end."""
+def standin(*args: str, inside: Sequence[str] = ()) -> Iterator[StandInProcess]:
+    """Run a stand-in on a free port of loopback, with more of its arguments; it is gone at the end.
+
+    `inside` is a command that runs the rest of its words somewhere else.
+    """
     with tempfile.TemporaryDirectory(prefix="baton-standin-") as name:
         folder = Path(name)
-        process = subprocess.Popen([*_command(folder), *args], cwd=folder, env=_environment())
+        command = [*inside, *_command(folder), *args]
+        process = subprocess.Popen(command, cwd=folder, env=_environment())
         try:
             port = _announced(folder / "announce.json", process)
             yield StandInProcess(process, port, folder / "requests.jsonl")
