@@ -130,6 +130,8 @@ def _running(verbs: Verbs) -> None:
     verbs.add("status", "cli.status:status", "what runs, what waits, what is missing", json=True)
     text = "look at everything that people trip over, with remedies"
     verbs.add("doctor", "cli.doctor:doctor", text, json=True)
+    alerts = verbs.add("alerts", "cli.alerts:alerts", "what was told, and what is open", json=True)
+    alerts.add_argument("--test", action="store_true", help="send a message now")
     verbs.add("login", "cli.session:login", "log Claude in, then let waiting tasks go on")
 
 

@@ -93,11 +93,11 @@ class Alerting(Scripts):
         lines: Any = self.client.lrange(self._key("alerts:sent"), 0, limit - 1)
         return [msgspec.json.decode(line) for line in lines]
 
-    def schedules(self) -> list[str]:
-        """The names of all schedules that ever stood somewhere."""
-        found: Any = self.client.hkeys(self._key("cursors"))
-        names = (name.decode("utf-8", "replace") for name in found)
-        return sorted(name[9:] for name in names if name.startswith("schedule:"))
+    def watcher(self) -> tuple[str, bool]:
+        """Who is or was on watch last, and whether its time is not over."""
+        found: Any = self.client.hmget(self._key("alerts"), ["owner", "until"])
+        owner, until = found
+        return (owner or b"").decode(), int(until or 0) > self.now_ms()
 
 
 def _by_name(found: dict[bytes, bytes]) -> dict[str, bytes]:

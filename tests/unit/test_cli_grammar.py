@@ -23,6 +23,7 @@ VERBS = (
         "restart",
         "status",
         "doctor",
+        "alerts",
         "login",
         "add",
         "list",
