@@ -18,12 +18,16 @@ _BACK = ("held", "failed", "cancelled")
 
 
 def retry(args: argparse.Namespace) -> int:
-    """Put held, failed or cancelled tasks back into their queues."""
+    """Put held, failed or cancelled tasks back into their queues; of a watcher's, the file comes back first."""
     store = queue.store()
     return each(args, lambda word: _retry(store, queue.one(store, word), resume=args.resume))
 
 
 def _retry(store: LeaseStore, record: Record, *, resume: bool) -> Done:
+    if record.source.startswith("watcher:") and record.state.final:
+        from cli import returning
+
+        return _done(record, *returning.bring_back(store, record, resume=resume))
     found = store.requeue(record.id, resume=resume)
     if found.value not in _BACK:
         raise CliError(

@@ -76,6 +76,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     cancel: bool = False
     lock: str = ""  # the tasks that name it run one at a time
     version: int = 1  # of the message and of this record; see versions.MESSAGE
+    file: str = (
+        ""  # JSON of the watcher: where it has put the file; only of a task that did not succeed
+    )
+    refused: str = (
+        ""  # why the watcher could not bring the file back when a person wanted the task again
+    )
     run: str = ""  # JSON of the consumer: host, boot, pid and folder of the live attempt
     body: bytes = b""
 
@@ -93,6 +99,8 @@ _TEXT = (
     "session",
     "run",
     "lock",
+    "file",
+    "refused",
 )
 _WHOLE = (
     *("priority", "attempt", "counted", "token", "version"),

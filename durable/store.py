@@ -77,6 +77,28 @@ class LeaseStore(Views, Scripts):
         """Other tasks (a pipeline's, in order) take this one's place in its chord; False when it has none."""
         return bool(self._run("move_member", task_id, *to))
 
+    # -- watchers
+
+    def placed(self, files: Mapping[str, str]) -> int:
+        """Note where the files of tasks lie now, by id; a JSON text each. How many of the tasks are known."""
+        return int(self._run("placed", *(word for pair in files.items() for word in pair)))
+
+    def want(self, task_id: str, *, resume: bool = False) -> State:
+        """Ask its watcher to bring the file of a failed or cancelled task back and then to requeue it.
+
+        Answers the state that the task was found in; `wanted` has it until the watcher has answered.
+        """
+        return self._found(task_id, self._run("want", task_id, int(resume)))
+
+    def wanted(self, source: str) -> dict[str, bool]:
+        """The ids that a watcher is to bring back, and whether each is to go on in its session."""
+        found: Any = self.client.hgetall(self._key("wanted:" + source))
+        return {task_id.decode(): value == b"1" for task_id, value in found.items()}
+
+    def refuse(self, source: str, task_id: str, reason: str) -> bool:
+        """Say why the file cannot be brought back; False when nobody wants it any more."""
+        return bool(self._run("refuse", source, task_id, reason))
+
     # -- consumers
 
     def claim(

@@ -55,6 +55,7 @@ class Ledger:
         self.root = root
         self.folder = os.path.join(root, CLAIMED)
         self._faults = faults
+        self.emptied: list[Claim] = []
         self._strange: set[bytes] = set()
 
     def claim(self, name: bytes, seen: Fingerprint, *, even_open: bool = False) -> Claim | None:
@@ -141,11 +142,7 @@ class Ledger:
         given, now = claim.given, os.lstat(claim.path)
         if given is None or (now.st_size, now.st_mtime_ns) == (given.size, given.mtime_ns):
             return True
-        descriptor = _open_regular(claim.path)
-        try:
-            return _sha256(descriptor, stopped) == given.sha256
-        finally:
-            os.close(descriptor)
+        return self.holds(claim.path, given.sha256, stopped)
 
     def renew(self, claim: Claim) -> Claim:
         """Make a claim of its own, under another id, of a file that has changed since its task was given it."""
@@ -161,6 +158,25 @@ class Ledger:
         sync_folder(new.folder)
         self.forget(claim)
         return new
+
+    def opened(self, task_id: str, name: bytes, file_name: str) -> Claim:
+        """A claim without its file, for a task whose file comes back."""
+        folder = os.path.join(self.folder, task_id.encode())
+        claim = Claim(task_id, folder, name, file_name)
+        os.makedirs(self.folder, mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, mode=0o700)
+        if not claim.plain:
+            notes.write(claim)
+        return claim
+
+    def holds(self, path: bytes, sha256: str, stopped: Callable[[], bool]) -> bool:
+        """Whether a file has this content ("": not known, so any). Raises Stopped."""
+        descriptor = _open_regular(path)
+        try:
+            return not sha256 or _sha256(descriptor, stopped) == sha256
+        finally:
+            os.close(descriptor)
 
     def mark_submitted(self, claim: Claim) -> Claim:
         """Note that the queue has it. Losing the note costs a second submit, which is a no-op."""
@@ -187,8 +203,9 @@ class Ledger:
     def standing(self, *, sweep: bool = True) -> list[Claim]:
         """The claims that hold a file, oldest first. Folders of claims that do not are removed by a `sweep`:
 
-        in a shared ledger, some may be about to get theirs.
+        in a shared ledger, some may be about to get theirs. `emptied` has claims whose files were put away.
         """
+        self.emptied = []
         claims = [claim for name in self.names() if (claim := self.find(name, sweep=sweep))]
         return sorted(claims, key=_claimed_at)
 
@@ -208,11 +225,13 @@ class Ledger:
         if os.path.exists(os.path.join(folder, _KEPT)):
             return None
         claim = notes.read(name.decode(), folder) or self._from_file(name.decode(), folder)
-        if claim is None or not os.path.isfile(claim.path):
-            if sweep:
-                self.forget(claim or Claim(name.decode(), folder, b"", "-"))
-            return None
-        return claim
+        if claim and os.path.isfile(claim.path):
+            return claim
+        if sweep and claim and claim.submitted and claim.given:
+            self.emptied.append(claim)
+        elif sweep:
+            self.forget(claim or Claim(name.decode(), folder, b"", "-"))
+        return None
 
     def _say_strange(self, path: bytes) -> None:
         if path not in self._strange:

@@ -18,6 +18,7 @@ from durable.records import FILE_AWAY, Entry, Record, State
 from durable.store import LeaseStore
 from producers.changes import whose
 from producers.claims import Ledger, shown
+from producers.lodging import Lodging
 from producers.notes import Claim
 from producers.putaway import put_away
 from producers.residence import Residence
@@ -45,7 +46,7 @@ class Finisher:
         stopped: Callable[[], bool],
         notes: Path | None = None,
     ) -> None:
-        self.config, self._stopped = config, stopped
+        self.config, self.stopped = config, stopped
         self.done, self.failed = config.done, os.fsencode(config.failed)
         self.ledger, self.store, self._fault = ledger, store, faults
         self._residences = {
@@ -59,6 +60,7 @@ class Finisher:
         self._doomed: dict[str, tuple[Claim, str]] = {}  # to Failed, once the disk lets us
         self._journal = f"watcher:{config.name}"
         self._untold: deque[Entry] = deque()
+        self._lodging = Lodging(self.failed, ledger, store, faults)
         self._open_since: dict[str, float] = {}
         self._renewed: list[Claim] = []
         self.due = 0.0
@@ -73,10 +75,17 @@ class Finisher:
         done = [("done", os.fsencode(self.done))] if isinstance(self.done, Path) else []
         return [*done, ("failed", self.failed)]
 
-    def take_over(self, claims: list[Claim]) -> None:
-        """Begin with the claims that an earlier process has submitted."""
+    def take_over(self, claims: list[Claim], emptied: list[Claim]) -> None:
+        """Begin with the claims that an earlier process has submitted, and those whose files it moved."""
+        self._lodging.take_over()
+        self.trace(emptied)
         self.open = {claim.id: claim for claim in claims}
         self.due = 0.0
+
+    def trace(self, emptied: list[Claim]) -> None:
+        """Find out where the files of these claims were put, by a process that was killed then."""
+        self._lodging.trace(emptied)
+        emptied.clear()
 
     def follow(self, claim: Claim) -> None:
         """From now on, wait for this claim's task to end."""
@@ -101,6 +110,7 @@ class Finisher:
                 finished, failed = False, error
             if not finished:
                 self.open[task_id] = claim  # at the end: the others have their turn first
+        self._lodging.note(self.stopped)
         self._say(now, failed)
         renewed, self._renewed = self._renewed, []
         return renewed
@@ -115,12 +125,12 @@ class Finisher:
     @property
     def known(self) -> set[str]:
         """The ids of the claims that are looked after here."""
-        return {*self.open, *self._doomed}
+        return {*self.open, *self._doomed, *self._lodging.ids}
 
     @property
     def waiting(self) -> int:
         """How many files are claimed and submitted, or still to be moved."""
-        return len(self.open) + len(self._doomed)
+        return len(self.open) + len(self._doomed) + len(self._lodging)
 
     def _retry_doomed(self) -> OSError | None:
         try:
@@ -147,7 +157,7 @@ class Finisher:
         if not record.state.final or self._is_waited_for(claim, now):
             return False
         self._fault("final")
-        if os.path.isfile(claim.path) and not self.ledger.unchanged(claim, self._stopped):
+        if os.path.isfile(claim.path) and not self.ledger.unchanged(claim, self.stopped):
             self._finish_changed(claim, record)
         else:
             self._put_away(claim, record)
@@ -205,7 +215,11 @@ class Finisher:
     def _put_away(self, claim: Claim, record: Record) -> None:
         if record.state is not State.SUCCEEDED:
             why = record.reason or record.outcome
-            self._move(claim, self.failed, f"{record.state.value}: {why}")
+            placed = self._shift(claim, self.failed, f"{record.state.value}: {why}")
+            if placed:
+                self._lodging.add(claim, placed)
+                return
+            self.ledger.forget(claim)
         elif isinstance(self.done, Path):
             self._move(claim, os.fsencode(self.done), record.state.value)
         elif self.done == "delete":
@@ -235,13 +249,17 @@ class Finisher:
                 note.write(f"{reason}\n")
 
     def _move(self, claim: Claim, folder: bytes, why: str) -> bytes | None:
+        placed = self._shift(claim, folder, why)
+        self.ledger.forget(claim)
+        return placed
+
+    def _shift(self, claim: Claim, folder: bytes, why: str) -> bytes | None:
         placed = self._place(claim, folder)
         if placed:
             log.info("%s moved to %s (%s)", claim.file_name, shown(placed), why)
         elif not self._shared:  # else another machine was faster
             log.warning("%s is no longer at %s (%s)", claim.file_name, shown(claim.path), why)
         self._fault("put-away")
-        self.ledger.forget(claim)
         return placed
 
     def _place(self, claim: Claim, folder: bytes) -> bytes | None:

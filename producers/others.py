@@ -47,6 +47,7 @@ class Others:
         for name in old[:AT_ONCE]:
             self._since[name] = self._since.pop(name)
         claims = [claim for name in old[:AT_ONCE] if (claim := self.ledger.find(name))]
+        self.finisher.trace(self.ledger.emptied)
         records = self.store.records([claim.id for claim in claims])
         server_ms = self.store.now_ms() if claims else 0
         for claim, record in zip(claims, records, strict=True):

@@ -31,12 +31,14 @@ from producers.folder import POLL_S, Folder
 from producers.intake import Intake
 from producers.others import Others
 from producers.recipe import Makers, Recipe
+from producers.returning import Returns
 from producers.templates import TemplateError
 
 log = logging.getLogger(__name__)
 
 RESCAN_S = 30.0  # the longest time without a look, whatever events say
 LOOK_S = 2.0  # between looks whether the folder is the same: what is mounted over it rings no bell
+ASK_S = 10.0  # the longest time without asking what people want back, while files come
 #: Looking costs at most this part of the time, however fast files change.
 BUSY_PART = 0.2
 
@@ -69,12 +71,16 @@ class Watcher:
         self.finisher = Finisher(
             *(config, self.ledger, store, faults), lambda: self.bell.stopped, notes
         )
+        self.returns = Returns(
+            *(self.subject, self.ledger, self.finisher, store, faults), shared=config.shared
+        )
         self.intake = Intake(config, self.ledger, self.finisher, store, recipe, self.bell, faults)
         self.others = (
             Others(self.ledger, self.intake, self.finisher, store) if config.shared else None
         )
         self.redis = Patience("Redis", log)
         self._taken_over = False
+        self._ask_at = 0.0
 
     def run(self, ready: Callable[[], None]) -> None:
         """Step until the bell is stopped; `ready` is called once the folder has been looked for.
@@ -114,6 +120,7 @@ class Watcher:
             if not self.redis.waiting(now):
                 if self.others:
                     self.others.look(now)
+                self._bring_back(now)
                 renewed = self.finisher.finish_all(now)
                 self.intake.take_back(renewed)
                 due = now if renewed else due
@@ -146,6 +153,12 @@ class Watcher:
         except redis.RedisError as error:
             self.redis.failed(now, error)
 
+    def _bring_back(self, now: float) -> None:
+        """Whoever retries a task rings by touching the folder, which says no more than any other event."""
+        if not self.intake.sightings or now >= self._ask_at:
+            self._ask_at = now + ASK_S
+            self.returns.answer_all()
+
     def _until_next(self, due: float | None) -> float:
         now = self.clock()
         if not self.folder.present:
@@ -164,7 +177,8 @@ class Watcher:
             return
         claims = self.ledger.standing(sweep=self.others is None)
         self.intake.take_over([claim for claim in claims if not claim.submitted])
-        self.finisher.take_over([claim for claim in claims if claim.submitted])
+        submitted = [claim for claim in claims if claim.submitted]
+        self.finisher.take_over(submitted, self.ledger.emptied)
         self._taken_over = True
         if claims:
             unsent = len(self.intake.unsent)

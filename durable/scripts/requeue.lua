@@ -6,7 +6,8 @@ function q.requeue(ARGV)
   if not found then return 'missing' end
   if found == 'held' or found == 'failed' or found == 'cancelled' then
     q.leave(t)
-    call('HDEL', t.key, 'result', 'finished_ms', 'first_body')
+    call('HDEL', t.key, 'result', 'finished_ms', 'first_body', 'refused')
+    call('HDEL', P .. 'wanted:' .. t.source, t.id)
     if t.more[2] then q.set(t, 'body', t.more[2]) end
     for field, value in pairs({ counted = 0, excused = t.more[1] or 0, reason = '' }) do q.set(t, field, value) end
     if t.more[3] then -- without what is only charged: when that is priced, it is added (see reprice)

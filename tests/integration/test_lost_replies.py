@@ -106,6 +106,10 @@ def expire(bench: Bench) -> None:
     bench.store.client.zadd(bench.store.prefix + "leases", {bench.lease.id: 1})
 
 
+def wanted(bench: Bench) -> None:
+    bench.store.want("fails")
+
+
 def lost_run(bench: Bench) -> None:
     """A Claude run whose end nobody saw."""
     bench.unpause()
@@ -139,6 +143,12 @@ CASES: dict[str, Case] = {
     "cancel a waiting one": Case(lambda b: b.store.cancel("waits"), repeat=State.CANCELLED),
     "cancel a running one": Case(lambda b: b.store.cancel("runs")),
     "requeue": Case(lambda b: b.store.requeue("fails"), repeat=State.QUEUED),
+    "want": Case(lambda b: b.store.want("fails", resume=True)),
+    "refuse": Case(lambda b: b.store.refuse("", "fails", "gone"), repeat=False, before=wanted),
+    "requeue what is wanted": Case(
+        lambda b: b.store.requeue("fails"), repeat=State.QUEUED, before=wanted
+    ),
+    "placed": Case(lambda b: b.store.placed({"fails": "{}", "nobody": "{}"})),
     "close the gate": Case(
         lambda b: b.store.close_gate("claude", "limit", by="x", why="y").is_new, repeat=False
     ),

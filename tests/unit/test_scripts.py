@@ -307,6 +307,26 @@ def test_a_waiting_task_is_held_and_hastened_by_a_person(store: LeaseStore) -> N
     assert store.requeue("a") is State.HELD
 
 
+def test_a_wanted_task_waits_for_its_watcher_and_is_requeued_or_refused(store: LeaseStore) -> None:
+    store.submit([sub("a", source="watcher:w"), sub("b", source="watcher:w")])
+    assert store.want("a") is State.QUEUED
+    assert store.wanted("watcher:w") == {}
+    for nonce in ("1", "2"):
+        store.settle(claim(store, nonce), State.FAILED, outcome="crashed")
+    assert store.placed({"a": '{"path": "x"}', "nobody": "{}"}) == 1
+    assert [store.want("a"), store.want("b", resume=True)] == [State.FAILED] * 2
+    assert store.wanted("watcher:w") == {"a": False, "b": True}
+    assert store.refuse("watcher:w", "a", "gone")
+    assert not store.refuse("watcher:w", "a", "gone twice")
+    found = store.record("a")
+    assert found is not None
+    assert (found.state, found.refused, found.file) == (State.FAILED, "gone", '{"path": "x"}')
+    store.want("a")
+    assert store.record("a").refused == ""  # type: ignore[union-attr]
+    assert [store.requeue("a"), store.requeue("b", resume=True)] == [State.FAILED] * 2
+    assert store.wanted("watcher:w") == {}
+
+
 def test_libraries_of_other_versions_are_removed_and_nobody_else_s(store: LeaseStore) -> None:
     store.submit([sub("a")])
     register = "redis.register_function('{}', function(keys, args) return 1 end)"
