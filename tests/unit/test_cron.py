@@ -1,23 +1,19 @@
-"""Cron as Debian means it: a table by hand, cronsim as the oracle, and brute force where cronsim errs."""
+"""Cron as Debian means it: tables by hand. What others compute beside it is in test_cron_oracles.py."""
 
 from __future__ import annotations
 
 import datetime as dt
-import random
-from collections.abc import Iterator
-from functools import cache
-from itertools import pairwise
+import re
 from zoneinfo import ZoneInfo
 
 import pytest
-from cronsim import CronSim
 
 from durable.cronspec import CronError, CronSpec
 from producers.cron import Cron
 from settings.zones import machine_zone, zone
+from tests.conftest import ROOT
 
 BERLIN = ZoneInfo("Europe/Berlin")
-MINUTE = dt.timedelta(minutes=1)
 
 
 def utc(text: str) -> dt.datetime:
@@ -83,6 +79,39 @@ def ticks(cron: Cron, after: dt.datetime, count: int) -> list[dt.datetime]:
 def test_when_it_fires(expr: str, expected: list[str]) -> None:
     found = ticks(Cron(expr, dt.UTC), utc("2026-01-01T00:00"), len(expected))
     assert found == [utc(text) for text in expected]
+
+
+TABLE = re.compile(r"^\| (\S.*?) \| (\d+)-(\d+) \|(.*)\|$", re.MULTILINE)
+ROWS = TABLE.findall((ROOT / "README.md").read_text())
+
+
+def test_the_readme_has_a_row_for_each_field() -> None:
+    told = [row[0] for row in ROWS]
+    assert told == ["minute", "hour", "day of the month", "month", "day of the week"]
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_a_field_takes_what_its_row_of_the_readme_says_and_nothing_beyond(place: int) -> None:
+    def spec(value: object) -> CronSpec:
+        fields = ["0", "0", "1", "1", "*"]
+        fields[place] = str(value)
+        return CronSpec(" ".join(fields))
+
+    title, low, high, more = ROWS[place]
+    for value in range(int(low), int(high) + 1):
+        assert spec(value).values[place] == {value}
+    beyond = int(high) + 1
+    if "Sunday is 0, and 7 as well" in more:
+        assert spec(beyond).values == spec(0).values
+        beyond += 1
+    for value in (int(low) - 1, beyond):
+        with pytest.raises(CronError, match=title.replace(" the ", " ")):
+            spec(value)
+    names = re.findall(r"`(\w+)` to `(\w+)`", more)
+    for first, last in names:
+        assert spec(first).values[place] == {int(low)}
+        assert spec(last).values[place] == {int(high)}
+    assert bool(names) == (place > 2)
 
 
 @pytest.mark.parametrize(
@@ -160,128 +189,6 @@ def test_the_whole_day_that_samoa_left_out() -> None:
     samoa = ZoneInfo("Pacific/Apia")  # 2011-12-30 never was there
     found = ticks(Cron("0 12 * * *", samoa), local("2011-12-29T12:00", samoa), 2)
     assert found == [local("2011-12-31T00:00", samoa), local("2011-12-31T12:00", samoa)]
-
-
-# -- the oracles
-
-
-def field(rnd: random.Random, low: int, high: int) -> str:
-    def value() -> str:
-        return str(rnd.randint(low, high))
-
-    first, last = sorted((rnd.randint(low, high), rnd.randint(low, high)))
-    kinds = {
-        "*": 30,
-        f"*/{rnd.randint(1, high - low)}": 15,
-        value(): 30,
-        f"{first}-{last}": 10,
-        (f"{first}-{last}/{rnd.randint(1, high - low)}" if first < last else value()): 7,
-        ",".join(sorted({value(), value(), value()})): 8,
-    }
-    return rnd.choices(list(kinds), list(kinds.values()))[0]
-
-
-def expressions(seed: int, count: int, *, daily: bool = False) -> Iterator[Cron]:
-    """Random ones; `daily` leaves the date fields open, so that every clock change is hit."""
-    rnd = random.Random(seed)
-    while count:
-        spans = ((0, 59), (0, 5)) if daily else ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-        expr = " ".join(field(rnd, *span) for span in spans) + (" * * *" if daily else "")
-        try:
-            spec = CronSpec(expr)
-        except CronError:
-            continue  # an impossible date
-        count -= 1
-        yield Cron(spec, dt.UTC)
-
-
-@cache
-def changes(name: str) -> list[dt.datetime]:
-    """The hours of 2026 and 2027 after which the offset is another one."""
-    tz, moment, found = ZoneInfo(name), utc("2026-01-01T00:00"), []
-    while moment.year < 2028:
-        later = moment + dt.timedelta(hours=1)
-        if moment.astimezone(tz).utcoffset() != later.astimezone(tz).utcoffset():
-            found.append(later)
-        moment = later
-    return found
-
-
-# Zones that change by a whole hour, and not at midnight: there cronsim is exact.
-ORACLE_ZONES = (
-    *("Europe/Berlin", "America/New_York", "Europe/Dublin", "Africa/Casablanca"),
-    *("America/St_Johns", "Australia/Sydney", "Asia/Kolkata", "UTC"),
-)
-
-
-def by_cronsim(expr: str, tz: dt.tzinfo, after: dt.datetime, count: int) -> list[dt.datetime]:
-    found: list[dt.datetime] = []
-    for tick in CronSim(expr, after.astimezone(tz)):
-        moment = tick.astimezone(dt.UTC)
-        if moment > after and moment not in found:  # it repeats a tick moved out of a gap
-            found.append(moment)
-        if len(found) == count:
-            break
-    return found
-
-
-def test_it_agrees_with_cronsim_on_random_expressions_around_clock_changes() -> None:
-    rnd = random.Random(2026)
-    for number, plain in enumerate(expressions(7, 300)):
-        name = ORACLE_ZONES[number % len(ORACLE_ZONES)]
-        cron = Cron(plain.spec, ZoneInfo(name))
-        starts = [utc("2026-01-01T00:00") + MINUTE * rnd.randrange(2 * 365 * 1440)]
-        starts += [change - MINUTE * rnd.randrange(300) for change in changes(name)[:2]]
-        for start in starts:
-            wanted = by_cronsim(plain.spec.expr, cron.tz, start, 4)
-            found = ticks(cron, start, len(wanted))
-            assert found == wanted, (plain.spec.expr, name, start)
-
-
-# Half an hour, 45 minutes past, and at midnight: cronsim loses or invents ticks in these.
-ODD_ZONES = ("Australia/Lord_Howe", "Pacific/Chatham", "Africa/Cairo", "America/Santiago")
-
-
-def by_brute_force(
-    spec: CronSpec, tz: ZoneInfo, low: dt.datetime, high: dt.datetime
-) -> list[dt.datetime]:
-    """The rule as it is written: every minute of real time, or every minute of the wall clock."""
-    minutes = [low + MINUTE * n for n in range(1, int((high - low) / MINUTE) + 1)]
-    if spec.wildcard:
-        return [m for m in minutes if spec.matches(m.astimezone(tz).replace(tzinfo=None))]
-    found, skipped = set(), False
-    wall = (low - dt.timedelta(hours=3)).astimezone(tz).replace(tzinfo=None)
-    last = (high + dt.timedelta(hours=3)).astimezone(tz).replace(tzinfo=None)
-    while wall <= last:
-        moment = wall.replace(tzinfo=tz).astimezone(dt.UTC)
-        exists = moment.astimezone(tz).replace(tzinfo=None, fold=0) == wall
-        if exists and (skipped or spec.matches(wall)):
-            found.add(moment)
-        skipped = not exists and (skipped or spec.matches(wall))
-        wall += MINUTE
-    return sorted(m for m in found if low < m <= high)
-
-
-def test_it_agrees_with_the_rule_spelled_out_in_zones_with_odd_changes() -> None:
-    rnd = random.Random(1)
-    for number, plain in enumerate(expressions(11, 60, daily=True)):
-        name = ODD_ZONES[number % len(ODD_ZONES)]
-        cron = Cron(plain.spec, ZoneInfo(name))
-        low = rnd.choice(changes(name)) - dt.timedelta(hours=rnd.randrange(1, 24))
-        high = low + dt.timedelta(hours=26)
-        wanted = by_brute_force(plain.spec, ZoneInfo(name), low, high)
-        assert list(cron.between(low, high)) == wanted, (plain.spec.expr, name, low)
-
-
-@pytest.mark.parametrize("name", ["Europe/Berlin", "Australia/Lord_Howe", "Africa/Cairo", "UTC"])
-def test_previous_is_the_mirror_of_next(name: str) -> None:
-    for plain in expressions(13, 40):
-        cron = Cron(plain.spec, ZoneInfo(name))
-        around = changes(name)[0] if changes(name) else utc("2026-05-05T00:00")
-        found = ticks(cron, around - dt.timedelta(hours=2), 3)
-        for before, tick in pairwise(found):
-            assert cron.previous(tick) == tick, plain.spec.expr
-            assert cron.previous(tick - dt.timedelta(seconds=1)) == before, plain.spec.expr
 
 
 # -- as Huey calls it, and the machine's zone
