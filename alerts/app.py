@@ -111,7 +111,7 @@ def run(settings: types.Settings, name: str, ready: Callable[[], None]) -> int:
 
 def app_of(settings: types.Settings, bell: Bell) -> App:
     """All parts put together. Raises MissingVariableError and CronError."""
-    # One try each: a look that fails is made again in two seconds, and what is away is to be known soon.
+    # One try each: a look that fails is made again in three seconds, and what is away is to be known soon.
     client = connect(settings.redis.url, retries=0)
     prefix = f"{{{settings.instance}}}:"
     store = LeaseStore(client, prefix)

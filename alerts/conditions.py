@@ -13,7 +13,7 @@ from durable.records import GateEntry, closed_for
 from durable.remedies import remedy
 from durable.store import LeaseStore
 
-_KINDS = {"app": "process", "disk": "disk", "schedule": "schedule"}
+_KINDS = {"app": "process", "disk": "disk"}
 _BUDGETS = ("budget", "token budget")
 
 
@@ -69,11 +69,14 @@ def of_gate(entry: GateEntry) -> Condition:
 
 
 def of_problem(problem: Problem, now_ms: int, after_ms: int) -> Condition | None:
-    """A standing problem; None while it may still pass by itself."""
+    """A standing problem; None while it may still pass by itself, and for what news tell of tick by tick.
+
+    A poller has waited before it told.
+    """
     part = problem.subject.partition(":")[0]
-    kind = _KINDS.get(part, "source")
-    if kind in ("source", "schedule") and now_ms - problem.since_ms < after_ms:
+    if part == "schedule" or (part == "watcher" and now_ms - problem.since_ms < after_ms):
         return None
+    kind = _KINDS.get(part, "source")
     return Condition(
         key=f"problem|{problem.subject}|{problem.host}|{problem.since_ms}",
         kind=kind,

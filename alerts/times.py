@@ -9,7 +9,7 @@ SCALE = "BATON_ALERTS_SCALE"
 _FACTOR = float(os.environ.get(SCALE, "1"))
 
 #: Between two looks at what has happened, s.
-LOOK_S = 2.0 * _FACTOR
+LOOK_S = 3.0 * _FACTOR
 #: Between two looks at what takes longer to find out: disks, processes, schedules, queues, s.
 SLOW_LOOK_S = 10.0 * _FACTOR
 #: Of a source, one message about tasks that fail is due in so long, ms; the first is due at once.

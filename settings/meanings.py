@@ -153,8 +153,7 @@ ALERTS = {
     "env": "Names of variables that the command sees beside the usual ones; their values stand in `.env`.",
     "on": "What is told of.",
     "timeout": "How long one delivery may take, at most 60s.",
-    "after": "How long a source or a process has been in trouble, or a tick has been due, before anybody "
-    "is told.",
+    "after": "How long a watched folder has been in trouble, or a tick has been due, before anybody is told.",
     "waiting": "How long tasks have waited and nobody has taken one.",
     "disk_free": "Less than this left, for Baton's state, its workspaces or a watched folder, is told.",
     "budget_percent": "So much of the day's budget spent is told.",

@@ -240,7 +240,7 @@ class Alerts(Struct, frozen=True, kw_only=True):
     env: Variables = ()  # what the command sees beside the usual
     on: tuple[AlertKind, ...] = get_args(AlertKind)
     timeout: Span = Duration(10)
-    # A source or a process has been in trouble, and a tick has been due, for so long before anybody is told.
+    # A watched folder has been in trouble, and a tick has been due, for so long before anybody is told.
     after: Pause = Duration(300)
     # Tasks wait for so long and nobody takes them.
     waiting: Span = Duration(900)

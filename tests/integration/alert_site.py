@@ -16,7 +16,7 @@ from tests.conftest import ROOT, wait_until
 from tests.integration.web_server import WebServer
 from tests.site import Site
 
-#: Looks every 0.04 s; gathers storms for 1.2 s; an app is down, and Redis away, after as long.
+#: Looks every 0.06 s; gathers storms for 1.2 s; an app is down, and Redis away, after as long.
 QUICK = {"BATON_ALERTS_SCALE": "0.02"}
 HOOK = "/hook/secret"
 
