@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import settings as types
 from alerts.messages import Condition
 from durable.store import LeaseStore
-from producers.schedules import Timing, timing_of
 from producers.ticks import PlaceError, iso, read_place
+from producers.timing import Timing, timing_of
 
 
 class Overdue:

@@ -79,7 +79,7 @@ def _pages(store: Views, which: State) -> Iterator[Record]:
         offset += _PAGE
 
 
-def rows(records: list[Record], now_ms: int) -> str:
+def rows(records: list[Record], now_ms: int, width: int | None = None) -> str:
     """Return a table of records, one a line."""
     return table(
         ("ID", "STATE", "SOURCE", "AGE", "TRY", "COST", "WHAT"),
@@ -95,6 +95,7 @@ def rows(records: list[Record], now_ms: int) -> str:
             )
             for record in records
         ),
+        width,
     )
 
 

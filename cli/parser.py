@@ -127,7 +127,10 @@ def _running(verbs: Verbs) -> None:
     down.add_argument("--drain", action="store_true", help="let running tasks finish first")
     restart = verbs.add("restart", "cli.up:restart", "restart all apps, or those named", json=True)
     restart.add_argument("names", nargs="*", metavar="APP", help="as `status` shows them")
-    verbs.add("status", "cli.status:status", "what runs, what waits, what is missing", json=True)
+    text = "what runs, what waits, what is missing"
+    status = verbs.add("status", "cli.status:status", text, json=True)
+    words = "draw it again every 2 s, until q or Ctrl-C"
+    status.add_argument("--watch", action="store_true", help=words)
     text = "look at everything that people trip over, with remedies"
     verbs.add("doctor", "cli.doctor:doctor", text, json=True)
     alerts = verbs.add("alerts", "cli.alerts:alerts", "what was told, and what is open", json=True)

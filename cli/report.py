@@ -143,7 +143,7 @@ def reasons(rows: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def app_table(rows: Sequence[dict[str, Any]]) -> str:
+def app_table(rows: Sequence[dict[str, Any]], width: int | None = None) -> str:
     """Return the apps, one a line."""
     now = time.time()
     return table(
@@ -159,4 +159,5 @@ def app_table(rows: Sequence[dict[str, Any]]) -> str:
             )
             for row in rows
         ),
+        width,
     )

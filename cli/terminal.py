@@ -96,7 +96,7 @@ def wrapped(text: str, indent: str = "") -> str:
 
 def _wrapped(line: str, indent: str) -> str:
     width = columns()
-    if breadth(line) <= width:
+    if _seen(line) <= width:
         return line
     margin = line[: len(line) - len(line.lstrip())]
     lines, used = [margin], breadth(margin)
@@ -110,9 +110,14 @@ def _wrapped(line: str, indent: str) -> str:
     return "\n".join(lines)
 
 
+def uncoloured(text: str) -> str:
+    """Return text without what `paint` put around its parts."""
+    return _COLOUR.sub("", text) if "\x1b" in text else text
+
+
 def _seen(word: str) -> int:
     """How many cells a word takes; its colours take none."""
-    return breadth(_COLOUR.sub("", word) if "\x1b" in word else word)
+    return breadth(uncoloured(word))
 
 
 def breadth(text: str) -> int:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import hashlib
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -16,24 +14,14 @@ import settings as types
 from durable.cronspec import CronError, CronSpec
 from durable.records import Submission
 from producers.catching_up import Policy
-from producers.clockworks import Clockwork, CronClock, IntervalClock, MinuteClock
+from producers.clockworks import Clockwork, CronClock, MinuteClock
 from producers.cron import Cron
 from producers.recipe import Makers, Occasion, Recipe
 from producers.ticks import Place, iso
+from producers.timing import Timing, timing_of
 from settings.zones import zone
 
 VARIABLES = ("name", "tick", "now")
-_USUAL = Policy()
-_NO_TIME = dt.timedelta(0)
-
-
-@dataclass(frozen=True)
-class Timing:
-    """When a schedule fires: its clockwork, what of late ticks, and how much later than nominal (jitter)."""
-
-    clock: Clockwork
-    policy: Policy = _USUAL
-    delay: dt.timedelta = _NO_TIME
 
 
 class Schedule:
@@ -91,23 +79,6 @@ def from_settings(
         recipe = Recipe(entry, "schedule", VARIABLES, makers)
         found.append(Schedule(name, timing, recipe.submission))
     return found
-
-
-def timing_of(entry: types.Schedule, environ: Mapping[str, str]) -> Timing:
-    """When an entry of baton.yaml fires. Raises CronError."""
-    policy = Policy(entry.catch_up, dt.timedelta(seconds=entry.catch_up_window), entry.overlap)
-    delay = spread(entry.name, entry.jitter)
-    if entry.every is not None:
-        return Timing(IntervalClock(entry.every), policy, delay)
-    spec = CronSpec(entry.cron or "", entry.timezone)
-    return Timing(CronClock(Cron(spec, zone(entry.timezone, environ))), policy, delay)
-
-
-def spread(name: str, jitter_s: float) -> dt.timedelta:
-    """The schedule's own part of its jitter: the same at every tick and start, in whole seconds."""
-    digest = hashlib.sha256(name.encode()).digest()
-    part = int.from_bytes(digest[:8], "big") / 2**64
-    return dt.timedelta(seconds=int(part * jitter_s))
 
 
 def from_huey(

@@ -24,8 +24,9 @@ from durable.store import LeaseStore
 from producers.bell import Bell
 from producers.catching_up import Policy
 from producers.scheduler import Scheduler
-from producers.schedules import from_huey, from_settings, spread
+from producers.schedules import from_huey, from_settings
 from producers.templates import TemplateError
+from producers.timing import spread
 from settings import Duration
 from settings import Schedule as Config
 from tests.conftest import wait_until
