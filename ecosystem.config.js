@@ -57,6 +57,10 @@ module.exports = {
     // The first pause after a crash, in ms; PM2 makes each next one half as long again, up to 15 s.
     exp_backoff_restart_delay: 100,
 
+    // An app that has grown beyond this is restarted as by `pm2 restart` (PM2 looks every 30 s, at the
+    // process itself): a Claude run is none of its memory, goes on and is adopted.
+    ...(app.max_memory_bytes ? { max_memory_restart: app.max_memory_bytes } : {}),
+
     // An empty filter matches every variable of the shell (`true` would match none): the app sees
     // only `env`. Without it all secrets of the shell would be in PM2's files, and a variable that
     // is called like a field here (`name`, `args`) would override that field. Our own secrets are

@@ -50,6 +50,7 @@ class App:
     kill_timeout_ms: int
     log: str  # what the app logs; what it prints past that is beside it, in .out
     out: str
+    max_memory_bytes: int  # 0: no limit
     env: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -106,6 +107,8 @@ def _app(settings: Settings, role: str, arg: str, env: dict[str, str]) -> App:
         kill_timeout_ms=KILL_TIMEOUT_MS[stage],
         log=str(log),
         out=str(log.with_suffix(".out")),
+        # The server's memory is its data: a restart would not make it smaller.
+        max_memory_bytes=0 if stage == "redis" else int(settings.max_memory),
         env=env | {"BATON_LOG": str(log)},
     )
 

@@ -83,10 +83,12 @@ ROOT = Path(__file__).resolve().parent.parent
 KEEP_FINISHED, KEYS_KEPT = Duration(30 * 86_400), Duration(90 * 86_400)
 #: How much the folders of all attempts may take before the oldest finished tasks' go.
 ATTEMPTS_MAX_SIZE = Size(5 * 10**9)
+#: What a process of Baton may take before PM2 restarts it; idle ones take 30 to 60 MB.
+MAX_MEMORY = Size(10**9)
 _MISSING = "Run ./baton up once, or copy baton.example.yaml to it."
 _SECTIONS = [
     "instance", "host", "redis", "redis_unsafe", "consumers", "claude", "budget_usd_per_day", "budget_tokens_per_day",
-    "timezone", "keep_finished", "keys_kept", "attempts_max_size", "watchers", "pollers", "schedules",
+    "timezone", "keep_finished", "keys_kept", "attempts_max_size", "max_memory", "watchers", "pollers", "schedules",
     "tasks", "workspaces", "alerts", "ping_url",
 ]  # fmt: skip
 
@@ -119,6 +121,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_finished: Duration = KEEP_FINISHED
     keys_kept: Duration = KEYS_KEPT
     attempts_max_size: Size = ATTEMPTS_MAX_SIZE
+    max_memory: Size = MAX_MEMORY
     watchers: dict[str, Watcher] = {}
     pollers: dict[str, Poller] = {}
     schedules: dict[str, Schedule] = {}
@@ -140,6 +143,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """
         about = {"redis": _plain(self.redis) | {"url": settings_redis.masked(self.redis.url)}}
         about["redis"]["secret"] = _digest(self.redis.url)
+        about |= {} if role == "redis" else {"max_memory": self.max_memory}
         about |= _ROLES[role](self, name)
         return about
 
@@ -228,6 +232,7 @@ def _settings(document: Document, around: Surroundings) -> Settings:
         keep_finished=value_of(document, "keep_finished", Span, KEEP_FINISHED),
         keys_kept=value_of(document, "keys_kept", Span, KEYS_KEPT),
         attempts_max_size=value_of(document, "attempts_max_size", Room, ATTEMPTS_MAX_SIZE),
+        max_memory=value_of(document, "max_memory", Room, MAX_MEMORY),
         watchers=watchers,
         pollers=pollers,
         schedules=schedules,

@@ -20,6 +20,7 @@ TOP = {
     "keep_finished": "How long a finished task, its result and the folder of its attempts are kept.",
     "keys_kept": "How long a key (a drop, an item, a tick, your own) is remembered, so that it is not done again.",
     "attempts_max_size": "How much room the folders of all attempts may take before the oldest go.",
+    "max_memory": "What each process but Redis may take before PM2 restarts it; a Claude run goes on.",
     "workspaces": "Where tasks with a `workspace` get their folders.",
     "watchers": "Folders whose files become tasks, by name.",
     "pollers": "Sources that are asked again and again, by name.",

@@ -60,6 +60,7 @@ TOP: dict[str, Any] = {
     "keep_finished": Span,
     "keys_kept": Span,
     "attempts_max_size": Room,
+    "max_memory": Room,
     "workspaces": Text,
     "watchers": _ENTRIES,
     "pollers": _ENTRIES,
