@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from settings import Settings
 
 _LOOK_EVERY_S = 0.1
-_DRAIN_LOOK_S = 1.0
 
 
 def down(args: argparse.Namespace) -> int:
@@ -44,23 +44,20 @@ def down(args: argparse.Namespace) -> int:
         # nothing.
         (settings.var / "stopping").unlink(missing_ok=True)
         draining.forget_all(settings)
+        upkeep.end_own_daemon(settings, pm2)
+        with contextlib.suppress(OSError):  # there is a socket in it, or it was never made
+            settings.run_dir.rmdir()
     said = f"Stopped: {', '.join(stopped)}." if stopped else "Nothing of this instance runs."
     print(said)
     return 0
 
 
 def _drain(settings: Settings) -> None:
-    """Wait until no task runs, saying how many are left; Ctrl-C goes back to normal work."""
-    from cli import queue
-    from durable.records import State
+    """Wait until no task runs here, saying which do; Ctrl-C goes back to normal work."""
+    from cli import waiting
 
-    store, told = queue.store(), -1
     try:
-        while running := store.counts()[State.RUNNING]:
-            if running != told:
-                print(f"Waiting for {running} running to end; Ctrl-C lets all go on.", flush=True)
-                told = running
-            time.sleep(_DRAIN_LOOK_S)
+        waiting.for_running_tasks(settings)
     except KeyboardInterrupt:
         (settings.var / "stopping").unlink(missing_ok=True)
         raise

@@ -70,6 +70,13 @@ class Pm2:
                 return False
         return True
 
+    def daemon_pid(self) -> int:
+        """The pid that the daemon wrote down; 0 where it wrote none."""
+        try:
+            return int((self.home / "pm2.pid").read_text())
+        except (OSError, ValueError):
+            return 0
+
     def processes(self) -> list[Process]:
         """Return every app of this PM2, ours or not; none when no daemon runs."""
         if not self.daemon_runs():

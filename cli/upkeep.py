@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # Another `up` is over by then, s: PM2's own waits are 60 s for a stage.
 _PATIENCE_S = 300.0
+_OWN_DAEMON = "pm2-daemon"
 
 
 def place(settings: Settings) -> Place:
@@ -78,3 +79,17 @@ def refuse_other_pm2(settings: Settings, pm2: Pm2, apps: Sequence[App]) -> None:
                 f"{app.name} runs already (pid {held.pid}) under another PM2: {daemon}",
                 "Use that one (set PM2_HOME to the folder in brackets), or stop it there first.",
             )
+
+
+def note_own_daemon(settings: Settings, pm2: Pm2) -> None:
+    """Note that this instance has started the daemon that runs now, so that `down` may end it."""
+    (settings.var / _OWN_DAEMON).write_text(f"{pm2.home} {pm2.daemon_pid()}\n")
+
+
+def end_own_daemon(settings: Settings, pm2: Pm2) -> None:
+    """End the daemon if this instance has started it and nothing at all is left in it."""
+    note = settings.var / _OWN_DAEMON
+    ours = note.exists() and note.read_text() == f"{pm2.home} {pm2.daemon_pid()}\n"
+    if ours and not pm2.processes():
+        pm2.end_daemon()
+    note.unlink(missing_ok=True)

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from cli.locks import live_holder
+from durable import identity
 from durable.records import Lease, State, Submission
 from tests.acceptance.pm2_site import Pm2Site
 from tests.conftest import PrivateServer, binary_of, wait_until
@@ -120,18 +122,27 @@ def test_down_leaves_nothing_behind_and_status_says_so(site: Pm2Site) -> None:
 def test_down_with_drain_lets_running_tasks_end(site: Pm2Site) -> None:
     site.facts("up")
     site.store.submit([Submission(id="running", body=b"{}", queue="elsewhere")])
-    lease = site.store.claim("somebody", "nonce", ["elsewhere"], 120_000)
+    owner = identity.owner(site.folder / "var", "somebody")
+    site.store.submit([Submission(id="remote", body=b"{}", queue="far")])
+    assert isinstance(site.store.claim("x:another-host:y", "n", ["far"], 120_000), Lease)
+    lease = site.store.claim(owner, "nonce", ["elsewhere"], 120_000)
     assert isinstance(lease, Lease)
     down = subprocess.Popen(
         site.command("down", "--drain"), env=site.env, stdout=subprocess.PIPE, text=True
     )
     assert down.stdout
     assert down.stdout.readline().startswith("Waiting for 1 running")
+    assert down.stdout.readline().startswith("  running  -  runs for")
     assert all(site.ready(app) for app in APPS)
     assert (site.folder / "var" / "stopping").exists()
     assert site.store.settle(lease, State.SUCCEEDED, outcome="succeeded")
-    assert down.wait(60) == 0
+    assert "  running  succeeded after" in down.communicate(timeout=60)[0]
+    assert down.returncode == 0
+    # neither a process nor a held lock, neither a socket nor the daemon that `up` had started
     assert site.left() == {}
+    assert not site.pm2.daemon_runs()
+    assert not list(site.settings.run_dir.glob("*"))
+    assert not any(live_holder(lock) for lock in (site.folder / "var" / "locks").iterdir())
 
 
 def test_the_files_of_an_instance_are_private(running: Pm2Site) -> None:
@@ -184,9 +195,12 @@ def test_another_pm2_of_the_same_folder_is_refused(running: Pm2Site) -> None:
     assert running.ready("baton-redis")
 
 
+BROKEN = "import sys\nif sys.argv[0].endswith('app.py'):\n    import nothing_like_that\n"
+
+
 def test_an_app_that_cannot_start_is_named_with_its_reason(site: Pm2Site) -> None:
     site.configure(CONFIG | {"tasks": ["broken"], "consumers": 1})
-    (site.folder / "broken.py").write_text("import nothing_like_that\n")
+    (site.folder / "broken.py").write_text(BROKEN)
     status, out, _ = site.call("up")
     assert status == 1
     assert "baton-consumer-1" in out

@@ -1,12 +1,14 @@
 """What `up` starts, restarts, removes and leaves alone."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
-from cli.apps import App
+from cli.apps import STAGE, App
 from cli.converge import Place, Steps, steps
 from cli.pm2 import Process
+from cli.up import batches
 
 HERE = Place("baton", Path("/repo"), Path("/repo/var"))
 
@@ -21,6 +23,7 @@ def app(name: str, fingerprint: str = "f1") -> App:
         kill_timeout_ms=1000,
         log="/repo/var/logs/x.log",
         out="/repo/var/logs/x.out",
+        max_memory_bytes=0,
         env={"BATON_FINGERPRINT": fingerprint},
     )
 
@@ -99,3 +102,15 @@ def test_apps_of_others_are_never_removed(stranger: Process) -> None:
 def test_a_name_of_ours_in_another_folder_is_a_clash() -> None:
     there = process("baton-redis", cwd="/other")
     assert HERE.clashes([process(ONE), process("shop", cwd="/other"), there]) == [there]
+
+
+def test_what_runs_is_started_anew_one_by_one_after_what_nobody_has_at_work() -> None:
+    names = ("redis", "watch-a", "scheduler", "consumer-1", "consumer-2")
+    stages = [STAGE[name.partition("-")[0]] for name in names]
+    pairs = zip(names, stages, strict=True)
+    plan = [dataclasses.replace(app(f"baton-{name}"), stage=stage) for name, stage in pairs]
+    found = batches(plan, {"baton-redis", "baton-scheduler", "baton-consumer-1"})
+    assert [[one.name.removeprefix("baton-") for one in batch] for batch in found] == [
+        ["redis"], ["watch-a", "consumer-2"], ["scheduler"], ["consumer-1"],
+    ]  # fmt: skip
+    assert [len(batch) for batch in batches(plan, ())] == [1, 4]
