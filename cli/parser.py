@@ -127,6 +127,7 @@ def _running(verbs: Verbs) -> None:
     down.add_argument("--drain", action="store_true", help="let running tasks finish first")
     restart = verbs.add("restart", "cli.up:restart", "restart all apps, or those named", json=True)
     restart.add_argument("names", nargs="*", metavar="APP", help="as `status` shows them")
+    _boot(verbs)
     text = "what runs, what waits, what is missing"
     status = verbs.add("status", "cli.status:status", text, json=True)
     words = "draw it again every 2 s, until q or Ctrl-C"
@@ -136,6 +137,13 @@ def _running(verbs: Verbs) -> None:
     alerts = verbs.add("alerts", "cli.alerts:alerts", "what was told, and what is open", json=True)
     alerts.add_argument("--test", action="store_true", help="send a message now")
     verbs.add("login", "cli.session:login", "log Claude in, then let waiting tasks go on")
+
+
+def _boot(verbs: Verbs) -> None:
+    boot = verbs.add("boot", "cli.boot:boot", "start everything when the machine starts", json=True)
+    text = "make the unit, take it away, say whether there is one; start is what it calls"
+    boot.add_argument("what", choices=("install", "remove", "status", "start"), help=text)
+    boot.add_argument("--into", metavar="DIR", help="write the unit there, and run no command")
 
 
 def _putting_in(verbs: Verbs, spelled_out: bool) -> None:
