@@ -1,4 +1,4 @@
-"""Whether the modules that baton.yaml names under `tasks` can be imported: asked before anything is touched."""
+"""Whether the modules under `tasks` can be imported and the entries can work: asked before anything is touched."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from cli.entries import REFUSED
 from cli.errors import CliError
 from cli.pm2 import clean_environment
 
@@ -18,13 +19,11 @@ _LAST_LINES = 12
 
 
 def check_tasks(settings: Settings) -> None:
-    """Import them in a process of its own, in the environment of the apps. Raises CliError with what Python says."""
-    if not settings.tasks:
-        return
-    named = ", ".join(settings.tasks)
+    """Try both in a process of its own, in the environment of the apps. Raises CliError with what is wrong."""
+    named = ", ".join(settings.tasks) or "none"
     try:
         done = subprocess.run(
-            [sys.executable, "-c", "import tasks; tasks.load_user_tasks()"],
+            [sys.executable, "-c", "from cli.entries import main; main()"],
             cwd=settings.root,
             env=clean_environment(os.environ),
             stdin=subprocess.DEVNULL,
@@ -39,6 +38,8 @@ def check_tasks(settings: Settings) -> None:
             f"tasks: {named}: importing them takes longer than {_PATIENCE_S:.0f} s.",
             "A module should define tasks and do nothing else. Nothing was touched.",
         ) from error
+    if done.returncode == REFUSED:
+        raise CliError(done.stdout.strip(), "Nothing was touched.")
     if done.returncode:
         said = "\n".join(done.stderr.strip().splitlines()[-_LAST_LINES:])
         raise CliError(f"tasks: {named} cannot be imported:\n{said}", "Nothing was touched.")

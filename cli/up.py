@@ -91,8 +91,8 @@ def _there_is(names: Collection[str]) -> str:
 def _bring_up(settings: Settings, as_json: bool, forced: Collection[str]) -> int:
     plan = planned(settings, os.environ)
     pm2 = upkeep.pm2_of(settings)
-    _prepare(settings)
     check_tasks(settings)
+    _prepare(settings)
     with upkeep.alone(settings):
         daemon_ran = pm2.daemon_runs()
         found = pm2.processes()

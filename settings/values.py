@@ -136,7 +136,7 @@ Variables = Annotated[
 Cron = Annotated[
     str,
     Meta(
-        pattern=r"^\s*(@[a-z]+|\S+(\s+\S+){4})\s*\Z",
+        pattern=r"^\s*(@\w+|\S+(\s+\S+)+)\s*\Z",  # CronSpec says of the rest what is wrong
         description='five fields in quotes, such as "0 9 * * 1", or "@daily" and its like',
     ),
 ]

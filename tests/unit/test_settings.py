@@ -319,7 +319,7 @@ MISTAKES = {
     "an open quote in a command": (POLLER.replace("x\n", "x 'y\n", 1), 4, "x 'y", "every quote"),
     "an empty command": (POLLER.replace("command: x", "command: []"), 4, "reads []", "its words"),
     "first": (POLLER + "    first: -1\n", 6, "reads -1", "baseline, all, a whole number"),
-    "six fields of cron": (SCHEDULE.replace("0 9", "0 0 9"), 3, '"0 0 9 * * 1"', "five fields"),
+    "no fields of cron": (SCHEDULE.replace("0 9 * * 1", "@"), 3, '"@"', "five fields"),
     "time zone": (SCHEDULE + "    timezone: Europe/Berlni\n", 5, "Berlni", "Europe/Berlin"),
     "a folder as time zone": (SCHEDULE + "    timezone: Europe\n", 5, '"Europe"', "IANA"),
     "overlap": (SCHEDULE + "    overlap: never\n", 5, '"never"', "skip, queue, allow"),
