@@ -15,10 +15,11 @@ from chaos.witness import Witness
 from durable.store import LeaseStore
 
 _PAGE = 1_000
-#: What outlives its tasks: records and their indexes, who submitted and claimed last, hints to look, events.
+#: What outlives its tasks: records and their indexes, who submitted and claimed last, who claims at all, hints to look,
+#: events.
 _MAY_STAY = (
     *("task:", "ids", "keys", "finished:", "queues", "lanes", "sources", "dataset", "counters"),
-    *("cursors", "owner:", "nonce:", "wake:", "nudge:", "poke:", "events"),
+    *("cursors", "owner:", "nonce:", "wake:", "nudge:", "poke:", "events", "consumers"),
 )
 _SIZE_OF: dict[bytes, Callable[[Any, bytes], int]] = {
     b"zset": lambda client, key: client.zcard(key),
