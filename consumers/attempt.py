@@ -70,6 +70,8 @@ class Runs:
         running = effects.current()
         if running is None:
             raise Fail("rejected", "a Claude task runs only inside a consumer")
+        if not folders.is_plain(running.lease.id):
+            raise Fail("rejected", f"the id {running.lease.id!r} would lead out of var/attempts")
         try:
             found = self._adopted(running, options)
             if found is None:

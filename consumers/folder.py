@@ -13,6 +13,11 @@ CHECK = "verify"
 """The folder within an attempt's in which its `verify` command runs."""
 
 
+def is_plain(task_id: str) -> bool:
+    """Whether an id names a folder of its own: a foreign hand in Redis may have put in any text."""
+    return Path(task_id).name == task_id and task_id != ".." and "\0" not in task_id
+
+
 def of(var: Path, task_id: str, attempt: int) -> Path:
     """Where everything about an attempt lies."""
     return var / "attempts" / task_id / str(attempt)
