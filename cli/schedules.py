@@ -6,7 +6,7 @@ import argparse
 import datetime as dt
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cli import queue
 from cli.errors import CliError
@@ -15,13 +15,14 @@ from cli.terminal import age, moment, print_json, table
 
 if TYPE_CHECKING:
     from durable.records import Told
-    from durable.store import LeaseStore
+    from durable.views import Views
     from producers.schedules import Schedule
+    from producers.timing import Timing
 
 
 def schedules(args: argparse.Namespace) -> int:
     """Print every schedule with its next tick, and what became of the last."""
-    store, found = queue.store(), known()
+    store, found = queue.views(), listed()
     now = dt.datetime.fromtimestamp(store.now_ms() / 1000, dt.UTC)
     rows = [(schedule, _next(schedule, now), _last(store, schedule)) for schedule in found]
     if args.json:
@@ -34,6 +35,24 @@ def schedules(args: argparse.Namespace) -> int:
             "There is no schedule: baton.yaml has none under schedules:, and no task is periodic."
         )
     return 0
+
+
+class Listed(NamedTuple):
+    """When a schedule fires, without what a tick becomes."""
+
+    name: str
+    timing: Timing
+
+
+def listed() -> list[Listed]:
+    """Return all schedules, by name. Only for those of Python the tasks are loaded."""
+    from producers.timing import Timing, timing_of
+
+    settings = queue.settings()
+    if settings.tasks:
+        return [Listed(one.name, Timing(one.clock, one.policy, one.delay)) for one in known()]
+    entries = sorted(settings.schedules.items())
+    return [Listed(name, timing_of(entry, settings.environ)) for name, entry in entries]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -84,29 +103,29 @@ def is_called(schedule: Schedule, name: str) -> bool:
     return schedule.name == name or schedule.name.endswith(f".{name}")
 
 
-def _next(schedule: Schedule, now: dt.datetime) -> dt.datetime | None:
-    due = schedule.next(now)
-    return due if schedule.clock.is_tick(due - schedule.delay) else None
+def _next(schedule: Listed, now: dt.datetime) -> dt.datetime | None:
+    due = schedule.timing.next(now)
+    return due if schedule.timing.clock.is_tick(due - schedule.timing.delay) else None
 
 
-def _last(store: LeaseStore, schedule: Schedule) -> Told | None:
-    return next(iter(store.journal(schedule.source, 1)), None)
+def _last(store: Views, schedule: Listed) -> Told | None:
+    return next(iter(store.journal(f"schedule:{schedule.name}", 1)), None)
 
 
-def _facts(schedule: Schedule, due: dt.datetime | None, last: Told | None) -> dict[str, Any]:
+def _facts(schedule: Listed, due: dt.datetime | None, last: Told | None) -> dict[str, Any]:
     return {
         "name": schedule.name,
-        "when": schedule.clock.text,
+        "when": schedule.timing.clock.text,
         "next": due.isoformat() if due else None,
         "last": facts(last) if last else None,
-        "catch_up": schedule.policy.catch_up,
-        "overlap": schedule.policy.overlap,
+        "catch_up": schedule.timing.policy.catch_up,
+        "overlap": schedule.timing.policy.overlap,
     }
 
 
 def _table(
-    store: LeaseStore,
-    rows: list[tuple[Schedule, dt.datetime | None, Told | None]],
+    store: Views,
+    rows: list[tuple[Listed, dt.datetime | None, Told | None]],
     now: dt.datetime,
 ) -> str:
     ids = [last.id for _, _, last in rows if last and last.id]
@@ -116,7 +135,7 @@ def _table(
         (
             (
                 schedule.name,
-                schedule.clock.words,
+                schedule.timing.clock.words,
                 _moment(due, now) if due else "-",
                 moment(last.at_ms) if last else "-",
                 in_short(last, states.get(last.id, "")) if last else "it has not fired yet",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli import attempts, blocks, costs, queue
 from cli.look import prompt, waits_for
-from cli.terminal import moment, paint, print_json, printable, state
+from cli.terminal import moment, paint, print_json, printable, state, wrapped
 
 if TYPE_CHECKING:
     from durable.records import Record
@@ -40,12 +40,12 @@ def show(args: argparse.Namespace) -> int:
     below = [("waits for", waits_for(store, record)), ("workspace", where)]
     below.append(("attempts", _away(record, folders)))
     for label, text in (pair for pair in (*_facts(record), *below) if pair[1]):
-        print(f"  {label:<10} {printable(text)}")
+        print(wrapped(f"  {label:<10} {printable(text)}", " " * 11))
     for attempt, cost in zip(found, spent, strict=True):
         print("\n".join(blocks.block(attempt, costs.of_attempt(cost))))
     for label, text in (("prompt", prompt(record)), ("result", _text(result))):
         if text:
-            print(f"\n{paint(label, 'dim')}\n{printable(text, keep=KEEP)}")
+            print(f"\n{paint(label, 'dim')}\n{wrapped(printable(text, keep=KEEP))}")
     for line in blocks.by_hand_lines(found[-1]) if found else ():
         print(line)
     return 0

@@ -21,6 +21,7 @@ _TONES = {
     "cancelled": "dim",
 }
 _NARROWEST = 6
+_READABLE = 14  # of the last column, while others can be cut
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -56,7 +57,7 @@ def screen() -> tuple[int, int]:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], width: int | None = None) -> str:
-    """Lay out rows under a head; the widest columns are cut until all fit into `width` cells."""
+    """Lay out rows under a head; columns are cut until all fit into `width` cells."""
     lines = [[printable(cell) for cell in row] for row in (head, *rows)]
     widths = [max(breadth(line[i]) for line in lines) for i in range(len(head))]
     _narrow(widths, (columns() if width is None else width) - 2 * (len(head) - 1))
@@ -70,6 +71,8 @@ def _joined(cells: Sequence[str]) -> str:
 
 
 def _narrow(widths: list[int], room: int) -> None:
+    """The last column is words, as a rule: it gives way first, then whichever is the widest."""
+    widths[-1] = max(min(widths[-1], _READABLE), widths[-1] - max(0, sum(widths) - room))
     while sum(widths) > room and max(widths) > _NARROWEST:
         widths[widths.index(max(widths))] -= 1
 
@@ -100,7 +103,7 @@ def _wrapped(line: str, indent: str) -> str:
         return line
     margin = line[: len(line) - len(line.lstrip())]
     lines, used = [margin], breadth(margin)
-    for word in line.split():
+    for word in line.strip().split(" "):  # more than one blank stays
         glue = "" if not lines[-1].strip() else " "
         if glue and used + 1 + _seen(word) > width:
             lines.append(margin + indent)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cli import fates, gate, hosts, problems, queue
 from cli.errors import CliError
 from cli.look import waits_for
-from cli.terminal import moment, paint, print_json, printable, state
+from cli.terminal import moment, paint, print_json, printable, state, wrapped
 
 if TYPE_CHECKING:
     from durable.records import GateEntry, Record, Told
@@ -31,7 +31,7 @@ def why(args: argparse.Namespace) -> int:
         return 0
     print(f"{record.id}  {state(record.state.value)}")
     for line in said:
-        print(f"  {printable(line)}")
+        print(wrapped(f"  {printable(line)}", "  "))
     return 0
 
 
@@ -80,7 +80,7 @@ def _of_sources(store: Views, args: argparse.Namespace, sources: list[str]) -> i
         for problem in (p for p in standing if p.subject == source):
             print(f"  {problems.sentence(problem, now_ms)}")
         for line in _lines(store, source, store.journal(source, _SHOWN)):
-            print(f"  {printable(line)}")
+            print(wrapped(f"  {printable(line)}", "  "))
     return 0
 
 
@@ -148,7 +148,9 @@ def _held(record: Record) -> list[str]:
 def _ended(record: Record) -> list[str]:
     reason = f": {record.reason}" if record.reason else ""
     tries = f" in attempt {record.attempt}" if record.attempt else ""
-    return [f"It ended {moment(record.finished_ms)}{tries} as {record.outcome}{reason}"]
+    return [
+        f"It ended {moment(record.finished_ms)}{tries} as {record.outcome}{reason.rstrip('.')}."
+    ]
 
 
 _BY_STATE = {

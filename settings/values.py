@@ -156,6 +156,8 @@ Host = Annotated[
     ),
 ]
 ENTRY_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
+#: More names than this nobody reads in a message.
+_READABLE = 24
 ENTRY_NAME_WORDS = "1 to 60 of a-z, 0-9 and -, beginning with a letter or digit"
 
 
@@ -219,15 +221,18 @@ def shown(value: object) -> str:
 
 
 def choices_for(word: str, choices: Iterable[str]) -> str:
-    """What to say about a name that is none of the choices: the nearest, then all."""
+    """What to say about a name that is none of the choices: the nearest, and all where they are not too many."""
     import difflib  # only a mistake pays for it
 
     names = list(choices)
     plain = {name.replace("_", "").lower(): name for name in names}
     bare = word.lower().replace("_", "").replace("-", "")
-    close = difflib.get_close_matches(bare, plain, 1, 0.6)
-    hint = f"Did you mean {plain[close[0]]}? " if close else ""
-    return f"{hint}Allowed: {', '.join(names)}."
+    few = len(names) <= _READABLE
+    close = [plain[name] for name in difflib.get_close_matches(bare, plain, 1 if few else 3, 0.6)]
+    hint = f"Did you mean {close[0]}? " if close else ""
+    hint += f"Also close: {', '.join(close[1:])}. " if close[1:] else ""
+    every = f"Allowed: {', '.join(names)}" if few else f"docs/configuration.md has all {len(names)}"
+    return f"{hint}{every}."
 
 
 def _bad(value: object, kind: Any, message: str) -> BadValueError:

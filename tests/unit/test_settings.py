@@ -251,6 +251,7 @@ MISTAKES = {
     "unknown key": ("redis: embedded\nwatcher:\n", 2, "unknown key watcher", "mean watchers?"),
     "unknown key, all allowed": ("foo: 1\n", 1, "unknown key foo", "Allowed: instance, host, redis, redis_"),
     "unknown option": ("claude:\n  alowedTools: x\n", 2, "claude.alowedTools", "mean allowed_tools?"),
+    "unknown key of many": (INBOX + "    prompd: x\n", 5, "inbox.prompd", "docs/configuration.md has all "),
     "unknown key of an entry": (INBOX + "    setle: 2s\n", 5, "watchers.inbox.setle", "mean settle?"),
     "unknown key of a group": ("consumers:\n- {cont: 2}\n", 2, "consumers[1].cont", "mean count?"),
     "a mapping for redis": ("redis: {url: x}\n", 1, "redis reads", "Allowed: embedded, redis://"),
@@ -391,7 +392,7 @@ def test_an_overlay_replaces_what_it_names_and_nothing_else() -> None:
     [
         (
             {"modle": "x"},
-            r"modle is no option of claude. Did you mean model\? Allowed: model, fall",
+            r"modle is no option of claude. Did you mean model\?",
         ),
         ({"max_turns": 0}, "max_turns: 0 is not allowed; allowed: a whole number, 1 or more"),
         ({"effort": "\ud800"}, "effort: .* low, medium"),
