@@ -51,7 +51,8 @@ class App:
         self.sentry, self.host, self.outage, self.pinger = sentry, host, outage, pinger
         self._clock = clock
         self.redis = Patience("Redis", log, cap_s=LOOK_S)
-        self._slow_at = self._ping_at = clock()
+        self._slow_at = clock()
+        self._ping_at = clock() + PING_S  # after a boot, the others begin as this one does
 
     def step(self) -> float:
         """Look once; seconds until the next look. Never raises redis.RedisError."""

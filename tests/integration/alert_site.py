@@ -8,10 +8,12 @@ import os
 import signal
 import subprocess
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from durable.records import Lease, State, Submission
+from durable.store import LeaseStore
 from tests.conftest import ROOT, wait_until
 from tests.integration.web_server import WebServer
 from tests.site import Site
@@ -64,6 +66,11 @@ class AlertSite(Site):
         alerts = {"webhook": "${HOOK}", "after": "0s", "timeout": "2s", **more.pop("alerts", {})}
         super().__init__(folder, {"consumers": 1, "alerts": alerts, **more}, QUICK)
         self.hook(f"{web.url}{HOOK}")
+
+    @cached_property
+    def store(self) -> LeaseStore:  # a Site's own reads the settings each time
+        """The queue."""
+        return super().store
 
     def hook(self, url: str, *lines: str) -> None:
         """Where alerts go, and what else stands in `.env`."""
