@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cli import billing, hosts, look, problems, queue, upkeep
+from cli import billing, hosts, look, problems, producing, queue, upkeep
 from cli.apps import app_name, roles
 from cli.errors import CliError, redis_is_away
 from cli.missing import Notice, notices
@@ -66,6 +66,7 @@ class Instance(NamedTuple):
     tasks: Queue | None
     missing: list[Notice]
     ticks: list[Tick]
+    producers: list[dict[str, Any]]
     claude: dict[str, Any]
 
 
@@ -77,12 +78,14 @@ def ask() -> Instance:
     away = [Notice(*pair) for pair in (pm2_away, redis_away) if pair]
     too_new = _too_new(tasks) if tasks else ()
     unserved = hosts.notices(tasks.hosts, settings.host) if tasks else ()
+    due = ticks(settings, dt.datetime.now(dt.UTC))
     return Instance(
         settings=settings,
         apps=apps,
         tasks=tasks,
         missing=[*away, *too_new, *notices(settings), *unserved],
-        ticks=ticks(settings, dt.datetime.now(dt.UTC)),
+        ticks=due,
+        producers=_producers(settings, due, redis=tasks is not None),
         claude=billing.facts(settings, os.environ),
     )
 
@@ -123,6 +126,13 @@ def _queue(settings: Settings) -> Queue:
         now_ms=store.now_ms(),
         newer=store.from_newer(),
     )
+
+
+def _producers(settings: Settings, due: list[Tick], *, redis: bool) -> list[dict[str, Any]]:
+    """What they are at, which needs no Redis; what was last does."""
+    found = producing.producers(settings, due)
+    told, _ = _try(lambda: producing.with_last(found, queue.views())) if redis else (None, None)
+    return told or found
 
 
 def _run(var: Path, record: Record) -> Run:

@@ -53,4 +53,5 @@ def forget_gone(settings: Settings) -> None:
     subjects |= {f"poller:{name}" for name in settings.pollers}
     with contextlib.suppress(RedisError):  # `up` has said already that it does not answer
         client = connect(settings.redis.url, retries=0)
-        Problems(client, f"{{{settings.instance}}}:").keep(("watcher", "poller"), subjects)
+        told = Problems(client, f"{{{settings.instance}}}:", host=settings.host)
+        told.keep(("watcher", "poller"), subjects)

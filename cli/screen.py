@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from cli import billing, costs, gate, hosts, look, problems, queue
+from cli import billing, costs, gate, hosts, look, problems, producing, queue
 from cli.report import app_table, reasons
 from cli.terminal import (
     ago,
@@ -104,6 +104,9 @@ def _blocks(instance: Instance, width: int | None, narrow: bool) -> Iterator[Blo
     if tasks:
         yield Block(_lines(_figures(instance, tasks)), rank=0, least=9)
         yield Block(_running(tasks, width), rank=1, least=2, more="./baton list --state running")
+    producers = producing.rows(instance.producers, width)
+    yield Block(producers, rank=4, more="./baton status | cat")
+    if tasks:
         yield Block(_sources(tasks, width), rank=3, more="./baton list --source NAME")
         yield Block(_recent(tasks, width), rank=4, more="./baton list")
     yield Block(_lines(_notes(instance)), rank=6)

@@ -55,6 +55,7 @@ def facts(instance: Instance) -> dict[str, Any]:
         "apps": instance.apps,
         **(_of_tasks(instance, tasks) if tasks else dict.fromkeys(_OF_TASKS)),
         "ticks": [tick._asdict() for tick in instance.ticks],
+        "producers": instance.producers,
         "missing": [notice._asdict() for notice in instance.missing],
         "claude": instance.claude,
         "warnings": list(settings.warnings),

@@ -27,12 +27,19 @@ class Trouble:
     """The failures of one source in a row. Times are those of a steady clock."""
 
     def __init__(
-        self, name: str, every_s: float, store: LeaseStore, log: logging.Logger, app: str
+        self,
+        name: str,
+        every_s: float,
+        store: LeaseStore,
+        log: logging.Logger,
+        app: str,
+        host: str = "",
     ) -> None:
         first_s, cap_s = min(_FIRST_RETRY_S, every_s), max(_RETRY_CAP_S, every_s)
         self.patience = Patience("poll", log, first_s=first_s, cap_s=cap_s, every_s=0.0)
         self.subject = f"poller:{name}"
-        self._store, self._problems = store, Problems(store.client, store.prefix, app=app)
+        self._store = store
+        self._problems = Problems(store.client, store.prefix, app=app, host=host)
         self._told_later: deque[Entry] = deque()
         self._since = 0.0
         self._refused = False

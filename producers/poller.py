@@ -13,6 +13,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -31,6 +32,7 @@ from producers.faults import Faults
 from producers.harvest import VARIABLES, Harvest, Pending
 from producers.poll_trouble import Trouble
 from producers.recipe import Makers, Recipe
+from producers.report import Report, file_of
 from producers.sources import Fetched, Item, Source, SourceError, Stopped
 from producers.sources.opening import source_of
 from producers.templates import TemplateError
@@ -54,6 +56,8 @@ class Poller:
         recipe: Recipe,
         *,
         app: str = "",
+        host: str = "",
+        report: Path | None = None,
         bell: Bell | None = None,
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
@@ -66,7 +70,11 @@ class Poller:
         self.cursor = f"poll:{config.name}"
         self.of = _digest(config)
         self.redis = Patience("Redis", log)
-        self.trouble = Trouble(config.name, config.every, store, log, app)
+        self.trouble = Trouble(config.name, config.every, store, log, app, host)
+        self.report = Report(report)
+        self._polled = {
+            name: self.report.before.get(name, 0) for name in ("polled_at", "items", "new")
+        }
         self.harvest = Harvest(config, recipe, wall)
         self._pending: deque[Pending] = deque()
         self._failed_at = ""  # the cursor's text at the last failure
@@ -75,7 +83,8 @@ class Poller:
         """Step until the bell is stopped; `ready` is called before the first poll."""
         ready()
         while not self.bell.stopped:
-            self.bell.wait(min(LOOK_S, self.step()))
+            wait_s = self.step()
+            self.bell.wait(min(LOOK_S, wait_s, self._report(wait_s)))
 
     def step(self) -> float:
         """Poll if it is time; seconds until something is due again."""
@@ -94,6 +103,16 @@ class Poller:
             return self.redis.failed(self.clock(), error)
         self.redis.worked()
         return wait_s
+
+    def _report(self, wait_s: float) -> float:
+        """For `status`: the last poll that was answered, and the next; seconds until it should be written again."""
+        if wait_s <= 0:
+            return 0.0
+        now = self.clock()
+        failed = self.redis.problem or self.trouble.patience.problem
+        facts = {**self._polled, "next_at": round(self.wall() + wait_s), "failed": failed}
+        again = self.report.write(facts, now)
+        return LOOK_S if again is None else again - now
 
     def _turn(self) -> float:
         if self._pending:
@@ -157,7 +176,10 @@ class Poller:
         later_s = self._chance() * min(_MOST_JITTER_S, _JITTER * every)
         pause_s = fetched.wait_s if fetched.more else max(every, fetched.wait_s) + later_s
         timing = Timing(begun + pause_s, pause_s, every, self.of)
-        self._pending.extend(self.harvest.plan(text, mark, fetched, timing))
+        planned = self.harvest.plan(text, mark, fetched, timing)
+        self._pending.extend(planned)
+        new = sum(len(pending.batch) for pending in planned)
+        self._polled = {"polled_at": round(begun), "items": len(fetched.items), "new": new}
 
     def _submit_pending(self) -> None:
         while self._pending and not self.bell.stopped:
@@ -180,7 +202,8 @@ def run(settings: types.Settings, name: str, ready: Callable[[], None]) -> int:
     fault = settings.environ.get("BATON_FAULT", "")
     faults = producers.faults.from_text(fault, "poller", settings.var)
     try:
-        poller = poller_of(settings, name, bell=bell, faults=faults)
+        report = file_of(settings.var, f"poller:{name}")
+        poller = poller_of(settings, name, bell=bell, faults=faults, report=report)
     except (TemplateError, BatonError, SourceError) as error:
         log.error("%s", error)
         return os.EX_CONFIG
@@ -200,4 +223,5 @@ def poller_of(settings: types.Settings, name: str, **more: Any) -> Poller:
     recipe = Recipe(config, "poller", VARIABLES, makers)
     app = f"{settings.instance}-poll-{name}"
     source = source_of(config, settings)
-    return Poller(config, source, tasks.huey.store, recipe, app=app, **more)
+    more |= {"app": app, "host": settings.host}
+    return Poller(config, source, tasks.huey.store, recipe, **more)

@@ -54,6 +54,7 @@ class Scheduler:
         store: LeaseStore,
         *,
         app: str = "",
+        host: str = "",
         bell: Bell | None = None,
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
@@ -63,7 +64,7 @@ class Scheduler:
         self.store, self.wall, self.clock, self._fault = store, wall, clock, faults
         self.bell = bell or Bell()
         self.redis = Patience("Redis", log)
-        self.lateness = Lateness(Problems(store.client, store.prefix, app=app))
+        self.lateness = Lateness(Problems(store.client, store.prefix, app=app, host=host))
         self._ahead_s = self.wall() - self.clock()  # of the steady clock; falls when set back
 
     def run(self, ready: Callable[[], None]) -> None:
@@ -214,6 +215,13 @@ def run(settings: types.Settings, name: str, ready: Callable[[], None]) -> int:
     fault = settings.environ.get("BATON_FAULT", "")
     faults = producers.faults.from_text(fault, "scheduler", settings.var)
     app = f"{settings.instance}-scheduler"
-    Scheduler(schedules, tasks.huey.store, app=app, bell=bell, faults=faults).run(ready)
+    scheduler = Scheduler(
+        *(schedules, tasks.huey.store),
+        app=app,
+        host=settings.host,
+        bell=bell,
+        faults=faults,
+    )
+    scheduler.run(ready)
     cancel_last_moment()
     return 0

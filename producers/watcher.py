@@ -31,6 +31,7 @@ from producers.folder import POLL_S, Folder
 from producers.intake import Intake
 from producers.others import Others
 from producers.recipe import Makers, Recipe
+from producers.report import Report, file_of
 from producers.returning import Returns
 from producers.templates import TemplateError
 
@@ -56,7 +57,9 @@ class Watcher:
         clock: Callable[[], float] = time.monotonic,
         faults: Faults = producers.faults.none,
         notes: Path | None = None,
+        report: Path | None = None,
         app: str = "",
+        host: str = "",
     ) -> None:
         self.bell = bell or Bell()
         self.clock = clock
@@ -66,7 +69,8 @@ class Watcher:
             notes=notes and notes / f"{config.name}.json",
         )
         self.subject = f"watcher:{config.name}"
-        self.problems = Problems(store.client, store.prefix, app=app)
+        self.problems = Problems(store.client, store.prefix, app=app, host=host)
+        self.report = Report(report)
         self.ledger = Ledger(self.folder.root, faults)
         self.finisher = Finisher(
             *(config, self.ledger, store, faults), lambda: self.bell.stopped, notes
@@ -110,7 +114,8 @@ class Watcher:
         self._taken_over &= not self.folder.look(now)
         due = self._work(now) if self.folder.present else None
         self._tell(now)
-        return self._until_next(due)
+        again = self.report.write(self.describe(), now)
+        return self._until_next(due, again)
 
     def _work(self, now: float) -> float | None:
         """Bring files in and put files away; when the next one is due."""
@@ -159,13 +164,12 @@ class Watcher:
             self._ask_at = now + ASK_S
             self.returns.answer_all()
 
-    def _until_next(self, due: float | None) -> float:
+    def _until_next(self, *dues: float | None) -> float:
         now = self.clock()
         if not self.folder.present:
             return max(0.1, self.folder.missing.until - now)
         times = [now + (RESCAN_S if self.folder.mode == "events" else POLL_S)]
-        if due is not None:
-            times.append(due)
+        times += [due for due in dues if due is not None]
         if self.finisher.waiting:
             times.append(self.finisher.due)
         times += [wait.until for wait in (self.redis, self.intake.disk) if wait.failures]
@@ -185,15 +189,13 @@ class Watcher:
             log.info("%d claimed files found, %d of them not yet sent", len(claims), unsent)
 
     def describe(self) -> dict[str, Any]:
-        """What `status` may show."""
-        waits = (self.redis, self.intake.disk, self.finisher.disk)
-        problems = [self.folder.problem, *(wait.problem for wait in waits)]
+        """What `status` shows."""
         return {
             "folder": str(self.folder.path),
             "watching": self.folder.mode,
-            "settling": len(self.intake.sightings),
+            "file_system": self.folder.mount.kind if self.folder.mount else "",
+            "waiting": len(self.intake.sightings),
             "claimed": len(self.intake.unsent) + self.finisher.waiting,
-            "problems": [problem for problem in problems if problem],
         }
 
 
@@ -219,7 +221,9 @@ def run(settings: types.Settings, name: str, ready: Callable[[], None]) -> int:
         bell=bell,
         faults=faults,
         notes=settings.var / "watchers",
+        report=file_of(settings.var, f"watcher:{name}"),
         app=f"{settings.instance}-watch-{name}",
+        host=settings.host,
     )
     watcher.run(ready)
     cancel_last_moment()

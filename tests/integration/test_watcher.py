@@ -35,6 +35,8 @@ from tests.site import Site
 class Rig:
     """A watcher stepped by hand, with a clock of its own."""
 
+    made: list[Watcher] = []  # noqa: RUF012  # of all rigs of a test, to be closed at its end
+
     def __init__(self, base: Path, store: LeaseStore, **fields: Any) -> None:
         self.base, self.store = base, store
         self.inbox, self.done, self.failed = base / "Inbox", base / "Done", base / "Failed"
@@ -56,6 +58,7 @@ class Rig:
             clock=lambda: self.now,
             faults=lambda point: self.faults(point),
         )
+        self.made.append(self.watcher)
         return self.watcher
 
     def step(self, seconds: float = 0.0) -> float:
@@ -88,6 +91,14 @@ class Rig:
 
     def said(self, record: Record) -> dict[str, Any]:
         return body(self.store, record.id)
+
+
+@pytest.fixture(autouse=True)
+def _closed_at_the_end() -> Iterator[None]:
+    """A watch takes one of the system's inotify instances, of which there may be 128."""
+    yield
+    while Rig.made:
+        Rig.made.pop().folder.close()
 
 
 @pytest.fixture

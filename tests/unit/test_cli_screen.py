@@ -75,6 +75,7 @@ def instance(folder: Path, *, running: int = 3, sources: int = 6, alarms: int = 
         tasks=tasks,
         missing=[Notice("Claude is not logged in; its tasks wait.", "./baton login")] * alarms,
         ticks=[Tick(f"schedule-{n}", NOW_MS) for n in range(5)],
+        producers=[schedule_row(f"schedule:schedule-{n}") for n in range(5)],
         claude={
             "path": "/c",
             "version": "2",
@@ -83,6 +84,11 @@ def instance(folder: Path, *, running: int = 3, sources: int = 6, alarms: int = 
             "not_passed_on": [],
         },
     )
+
+
+def schedule_row(source: str) -> dict[str, Any]:
+    row = {"source": source, "when": "0 9 * * 1", "next_at": NOW_MS / 1000, "running": True}
+    return row | {"last": {"said": "09:00:00  run on time: task 01234567"}}
 
 
 @pytest.fixture(params=[(80, 24), (80, 23), (60, 20), (120, 50), (200, 10), (40, 24)])
