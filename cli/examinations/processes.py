@@ -1,4 +1,4 @@
-"""PM2 and what it runs: its version and its daemon's, apps that are missing, strangers, locks."""
+"""PM2 and what it runs: its version and its daemon's, apps that are missing, strangers, locks, the start at boot."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli import locks, upkeep
+from cli import boot, locks, upkeep
 from cli.apps import App, planned
 from cli.errors import CliError
 from cli.examinations.findings import Finding
@@ -34,6 +34,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     else:
         yield from _apps(settings, pm2, running, wanted)
     yield from stale(settings, pm2, wanted)
+    yield at_boot(boot.target(settings))
 
 
 def versions(pm2: Pm2) -> Iterator[Finding]:
@@ -99,3 +100,13 @@ def stale(settings: Settings, pm2: Pm2, wanted: Sequence[App]) -> Iterator[Findi
         elif held and daemon and f"({pm2.home})" not in daemon:
             words = f"{app.name} runs (pid {held.pid}) under another PM2: {daemon}"
             yield Finding("bad", "lock", words, f"set PM2_HOME to that one, not {pm2.home}")
+
+
+def at_boot(unit: boot.Target) -> Finding:
+    """Whether the machine starts this instance by itself; no wonder that it does not where no systemd runs."""
+    facts = boot.facts_of(unit)
+    words, _, remedy = boot.sentence(facts).partition("\n    → ")
+    if not facts["available"] and not facts["foreign"]:
+        return Finding("ok", "boot", words)
+    well = facts["installed"] and not remedy
+    return Finding("ok" if well else "warn", "boot", words, remedy)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cli import boot
 from cli.examinations import machine, processes, server, side_by_side
 from cli.examinations.findings import Finding
 from cli.pm2 import ONLINE, Pm2, Process
@@ -65,6 +66,33 @@ def test_another_folder_under_the_same_name_in_this_pm2(tmp_path: Path) -> None:
     assert found[0].verdict == "bad"
     assert "belongs to /elsewhere/var" in found[0].words
     assert "instance: NAME" in found[0].remedy
+
+
+def test_the_start_at_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "baton.yaml").write_text("consumers: 1\n")
+    settings = load(environ={"BATON_CONFIG": str(tmp_path / "baton.yaml"), "HOME": str(tmp_path)})
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text("#!/bin/sh\nexit 0\n")
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(boot, "BOOTED", tmp_path)
+    monkeypatch.setattr(boot, "_lingers", lambda: True)
+    unit = boot.target(settings, tmp_path / "units")
+    said = [processes.at_boot(unit)]
+    unit.file.parent.mkdir()
+    for text in (unit.text, unit.text + b"\n# by hand\n", b"[Service]\n"):
+        unit.file.write_bytes(text)
+        said.append(processes.at_boot(unit))
+    unit.file.write_bytes(unit.text)
+    systemctl.write_text("#!/bin/sh\nexit 1\n")
+    said.append(processes.at_boot(unit))
+    unit.file.unlink()
+    monkeypatch.setattr(boot, "BOOTED", tmp_path / "nothing")
+    said.append(processes.at_boot(unit))
+    assert [f.verdict for f in said] == ["warn", "ok", "warn", "warn", "warn", "ok"]
+    assert said[0].remedy == "./baton boot install"
+    assert "not of this instance" in said[3].words
+    assert "not enabled" in said[4].words
 
 
 def test_what_hangs_is_a_finding_and_hides_nothing() -> None:
