@@ -1,10 +1,15 @@
 -- watch: who looks after the alerts of all hosts. ARGV: owner, for how long (ms; 0 gives it up), 1 when news are to be
 -- noted from now on, else 0. Answers the token of the watch while it is this owner's, '' while it is another's.
+-- One that has nobody to tell waits for a day before it takes over from one that has: what is noted is that one's.
+local DAY_MS = 86400000
+
 function q.watch(ARGV)
   local key = P .. 'alerts'
   local r = call('HMGET', key, 'owner', 'until', 'on')
-  if r[1] ~= ARGV[1] and tonumber(r[2] or 0) > q.now_ms() then return '' end
-  if r[1] ~= ARGV[1] then
+  local is_mine, silent_ms = r[1] == ARGV[1], q.now_ms() - tonumber(r[2] or 0)
+  local patience_ms = r[3] == '1' and ARGV[3] == '0' and DAY_MS or 0
+  if not is_mine and silent_ms < patience_ms then return '' end
+  if not is_mine then
     call('HSET', key, 'owner', ARGV[1])
     call('HINCRBY', key, 'token', 1)
   end

@@ -92,6 +92,28 @@ def test_one_is_on_watch_until_its_time_is_over_or_it_gives_it_up(alerting: Aler
     assert alerting.watch("a", 60_000, on=True) == ""
 
 
+def test_a_host_without_alerts_of_its_own_takes_none_away(
+    store: LeaseStore, alerting: Alerting, client: redis.Redis
+) -> None:
+    put_in(store, "a")
+    store.settle(claim(store), State.FAILED, outcome="denied", reason="no Bash")
+    alerting.watch("a", 0, on=True)
+    assert alerting.watch("b", 60_000, on=False) == ""
+    assert len(alerting.fresh().news) == 1
+    client.hset("{test}:alerts", "until", store.now_ms() - 86_400_001)
+    assert alerting.watch("b", 60_000, on=False) != ""
+    assert alerting.fresh().news == []
+
+
+def test_an_instance_that_sends_none_any_more_forgets_what_was_noted(
+    store: LeaseStore, alerting: Alerting
+) -> None:
+    put_in(store, "a")
+    store.settle(claim(store), State.FAILED, outcome="denied", reason="no Bash")
+    assert alerting.watch("a", 60_000, on=False) != ""
+    assert alerting.fresh().news == []
+
+
 def test_what_came_of_news_is_written_in_the_same_step(
     store: LeaseStore, alerting: Alerting
 ) -> None:
