@@ -7,6 +7,7 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -702,3 +703,39 @@ def test_a_stop_ends_the_scheduler_within_a_second(site: Site, number: int) -> N
     process.send_signal(number)
     assert process.wait(5) == 0
     assert time.monotonic() - begun < 1.0
+
+
+# -- processes
+
+
+def test_three_scheduler_processes_fire_each_tick_once_though_one_is_killed(
+    short_tmp: Path, tell: Callable[[str], None]
+) -> None:
+    often = {"every": "1s", "catch_up": "all", "overlap": "allow", "prompt": "{{ tick }}"}
+    names = [f"s{number}" for number in range(8)]
+    site = Site(short_tmp, {"schedules": dict.fromkeys(names, often)})
+    try:
+        site.start("redis")
+        url, racing = site.settings.redis.url, []
+        for number in range(3):  # each as on a machine of its own
+            var = str(short_tmp / f"var{number}")
+            racing.append(site.launch("scheduler", BATON_VAR=var, REDIS_URL=url))
+            site.processes[f"scheduler-{number}"] = site.processes.pop("scheduler")
+
+        def keys() -> list[str]:
+            return [task.key for task in site.store.page(State.QUEUED, limit=10_000)]
+
+        wait_until(lambda: len(keys()) >= 20, what="they fire")
+        racing[0].kill()
+        wanted = len(keys()) + 40
+        wait_until(lambda: len(keys()) >= wanted, what="the others fire on")
+        found = keys()
+    finally:
+        site.close()
+    assert len(found) == len(set(found))
+    for name in names:
+        moments = [key.partition(f"tick:{name}:")[2] for key in found]
+        ticks = sorted(dt.datetime.fromisoformat(text) for text in moments if text)
+        gaps = {(after - before).total_seconds() for before, after in pairwise(ticks)}
+        assert gaps == {1.0}, f"{name}: {ticks}"
+    tell(f"{len(found)} ticks by three scheduler processes, one killed: lost 0, doubled 0")
