@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import TYPE_CHECKING, Any
 
 from cli.queue import SHORT
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 #: The reason of what a person did.
 BY_HAND = "by hand"
+_TICK = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z")
 _ABOUT = {"schedule": "the tick of ", "poller": "item "}
 _SAID = {
     "run": "went in",
@@ -48,7 +50,7 @@ def _what(told: Told, kind: str, state: str) -> str:
     if told.what == "skipped" and told.id:
         parts.append(f"task {told.id[:SHORT]} of an earlier one was not done")
     elif told.why and told.why != BY_HAND:
-        parts.append(told.why)
+        parts.append(_TICK.sub(lambda found: _local(found[0]), told.why))
     if told.id and told.what != "skipped":
         parts.append(f"task {told.id[:SHORT]}" + (f" {state}" if state else ""))
     return ": ".join([_begin(told, kind), ", ".join(parts)]).rstrip(": ")

@@ -33,7 +33,7 @@ def site(short_tmp: Path) -> Iterator[Site]:
         "@huey.periodic_task(lambda moment: False)\n"
         "def never():\n    pass\n"
     )
-    made = Site(short_tmp, CONFIG)
+    made = Site(short_tmp, CONFIG, {"TZ": "UTC"})
     made.start("redis")
     yield made
     made.close()
@@ -77,10 +77,12 @@ def test_why_a_schedule_did_not_run(site: Site) -> None:
     assert "has not fired yet" in baton(site, "why", "briefing")
     tick(site, "2026-11-16T08:00Z", why="older than catch_up_window, which is 1d")
     tick(site, "2026-11-17T08:00Z", until="2026-11-19T08:00Z", count=3, why="catch_up is none")
+    tick(site, "2026-11-20T08:00Z", why="into the tick of 2026-11-20T09:00Z, which came first")
     said = baton(site, "why", "briefing")
+    assert "skipped: into the tick of 2026-11-20 09:00, which came first" in said
     assert "the tick of 2026-11-16 08:00 skipped: older than catch_up_window, which is 1d" in said
     assert "3 in a row, 2026-11-17 08:00 to 2026-11-19 08:00 skipped: catch_up is none" in said
-    [newest, oldest] = facts(site, "why", "schedule:briefing")["journal"]
+    [_, newest, oldest] = facts(site, "why", "schedule:briefing")["journal"]
     assert (newest["count"], oldest["about"]) == (3, "2026-11-16T08:00Z")
 
 
