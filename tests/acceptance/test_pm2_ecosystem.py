@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cli.apps import KILL_TIMEOUT_MS
 from durable.records import State, Submission
 from tests.acceptance.pm2_site import Pm2Site
-from tests.conftest import ROOT, wait_until
+from tests.conftest import ROOT
 
 APPS = ["baton-redis", "baton-scheduler", "baton-consumer-1"]
 # A shell of a person who has secrets in it, and variables that are called like fields of PM2.
@@ -40,12 +43,43 @@ def test_by_hand_it_starts_the_same_apps_and_nothing_of_the_shell_gets_in(site: 
     for verb in ("start", "start", "reload"):  # the second `start` restarts them
         site.raw_pm2(verb, "ecosystem.config.js", env=DIRTY)
         assert sorted(site.pids()) == sorted(APPS)
-        wait_until(lambda: all_ready(site), what="all apps are ready")
+        assert all_ready(site), f"{verb} returns when all are ready"
         assert "hush-hush" not in everything_pm2_keeps(site)
         for pid in site.pids().values():
             assert b"hush-hush" not in Path(f"/proc/{pid}/environ").read_bytes()
             assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null"
     assert site.facts("up")["steps"]["keep"] == APPS
+    site.raw_pm2(
+        "stop", "baton-producers"
+    )  # a namespace is a stage, so that a stop by hand has an order
+    assert [app for app, pid in site.pids().items() if not pid] == ["baton-scheduler"]
+
+
+def test_each_app_has_the_fields_that_the_promises_need(site: Pm2Site) -> None:
+    script = "console.log(JSON.stringify(require('./ecosystem.config.js').apps))"
+    env = site.env | DIRTY | {"BATON_PYTHON": sys.executable}
+    done = subprocess.run(["node", "-e", script], cwd=ROOT, env=env, capture_output=True, text=True)
+    apps = {app["name"]: app for app in json.loads(done.stdout)}
+    stages = {
+        "baton-redis": "redis",
+        "baton-scheduler": "producers",
+        "baton-consumer-1": "consumers",
+    }
+    assert {name: app["namespace"] for name, app in apps.items()} == {
+        name: f"baton-{stage}" for name, stage in stages.items()
+    }
+    for name, app in apps.items():
+        assert (app["interpreter"], app["script"], app["exec_mode"]) == (
+            sys.executable, "app.py", "fork",
+        )  # fmt: skip
+        assert (app["treekill"], app["wait_ready"], app["filter_env"]) == (False, True, [""])
+        assert app["kill_timeout"] == KILL_TIMEOUT_MS[stages[name]]
+        assert app["exp_backoff_restart_delay"] > 0
+        assert 0 not in app["stop_exit_codes"], "a death by signal is 0 to PM2"
+        assert os.EX_CONFIG in app["stop_exit_codes"]
+        assert app.get("max_memory_restart", 0) == (0 if name == "baton-redis" else 10**9)
+        assert app["out_file"].endswith(f"/var/logs/{name}.out")
+        assert "hush-hush" not in json.dumps(app)
 
 
 def test_the_apps_outlive_pm2_and_hand_over_to_the_next(site: Pm2Site) -> None:
