@@ -125,7 +125,7 @@ def _install(found: Target, *, by_hand: bool) -> int:
     """Write the unit and enable it; where no systemd runs, leave it in the state folder and say what to do."""
     if found.kind != "launchd" and not by_hand and not BOOTED.is_dir():
         left = found.boot.var / found.file.name
-        _write(left, found.text)
+        _write(left, found.text, 0o600)
         print(_no_systemd(found, left), file=sys.stderr)
         return 1
     _refuse_foreign(found)
@@ -211,7 +211,7 @@ def _refuse_foreign(found: Target) -> None:
         )
 
 
-def _write(file: Path, text: bytes) -> None:
+def _write(file: Path, text: bytes, mode: int = 0o644) -> None:
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -219,7 +219,7 @@ def _write(file: Path, text: bytes) -> None:
             out.write(text)
             out.flush()
             os.fsync(out.fileno())
-        draft.chmod(0o644)
+        draft.chmod(mode)
         draft.replace(file)
     except OSError as error:
         draft.unlink(missing_ok=True)

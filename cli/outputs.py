@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import logging
 import os
@@ -47,6 +48,8 @@ def print_past(path: Path) -> None:
     os.close(past)
     sys.stdout = Words(logging.getLogger("stdout"), logging.INFO, sys.__stdout__)
     sys.stderr = Words(logging.getLogger("stderr"), logging.WARNING, sys.__stderr__)
+    for stream in (sys.stdout, sys.stderr):
+        atexit.register(stream.write, "\n")  # the end of a line that nobody ended
     logging.captureWarnings(True)
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread

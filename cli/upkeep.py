@@ -83,7 +83,9 @@ def refuse_other_pm2(settings: Settings, pm2: Pm2, apps: Sequence[App]) -> None:
 
 def note_own_daemon(settings: Settings, pm2: Pm2) -> None:
     """Note that this instance has started the daemon that runs now, so that `down` may end it."""
-    (settings.var / _OWN_DAEMON).write_text(f"{pm2.home} {pm2.daemon_pid()}\n")
+    note = settings.var / _OWN_DAEMON
+    note.touch(mode=0o600)
+    note.write_text(f"{pm2.home} {pm2.daemon_pid()}\n")
 
 
 def end_own_daemon(settings: Settings, pm2: Pm2) -> None:

@@ -141,8 +141,10 @@ def rotate(path: Path, most_bytes: int = MOST_BYTES, kept: int = KEPT) -> bool:
 
     For a log whose writers look at its name before each line, as ours and Valkey do. Raises OSError.
     """
+    if _size(path) < most_bytes:
+        return False
     with _alone(path.parent) as mine:
-        if not mine or _size(path) < most_bytes:
+        if not mine or _size(path) < most_bytes:  # somebody else may have been quicker
             return False
         for number in range(kept - 1, 0, -1):
             with contextlib.suppress(FileNotFoundError):
@@ -156,6 +158,8 @@ def shorten(path: Path, most_bytes: int = MOST_BYTES) -> bool:
 
     Lines that are written between the two steps are lost; a log of ours is rotated instead. Raises OSError.
     """
+    if _size(path) < most_bytes:
+        return False
     with _alone(path.parent) as mine:
         if not mine or _size(path) < most_bytes:
             return False

@@ -151,3 +151,17 @@ def test_new_code_that_does_not_start_stops_at_the_first_app(site: ClaudePm2Site
     after = site.pids()
     assert {app for app in APPS if after[app] != before[app]} == {"roll-scheduler"}
     assert site.facts("up")["steps"]["replace"] == ["roll-scheduler"]
+
+
+def test_when_the_daemon_alone_is_killed_all_work_on_and_the_next_takes_over(
+    site: ClaudePm2Site, run: str
+) -> None:
+    before = {app: site.pid(app) for app in APPS}
+    site.kill_daemon()
+    short = site.submit(script(say("all done")))  # the consumer that has no run takes it
+    assert site.finish(short).state is State.SUCCEEDED
+    assert {app: site.pid(app) for app in APPS} == before
+    site.facts("up")
+    after = site.pids()
+    assert {app: site.ready(app) for app in APPS} == after
+    assert not set(after.values()) & set(before.values())

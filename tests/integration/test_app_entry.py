@@ -50,6 +50,7 @@ def run(settings, name, ready):
     for words in plan.get("print", ()):
         print(words)
     if "print" in plan:
+        print("no end", end="")
         subprocess.run(["echo", "of a child"])
     if plan.get("raise"):
         raise RuntimeError(plan["raise"])
@@ -374,8 +375,14 @@ def test_what_an_app_says_is_one_json_object_a_line(stage: Stage, channel: Chann
     assert process.wait(20) == 1
     entries = [json.loads(line) for line in stage.own_log.read_text().splitlines()]
     assert {entry["app"] for entry in entries} == {"baton-scheduler"}
-    assert [e["message"] for e in entries if e["logger"] == "stdout"] == ["two", "lines", "é"]
-    assert "a newline \x1b[2J" in entries[-1]["traceback"]
+    assert [e["message"] for e in entries if e["logger"] == "stdout"] == [
+        "two",
+        "lines",
+        "é",
+        "no end",
+    ]
+    [raised] = [entry for entry in entries if "traceback" in entry]
+    assert "a newline \x1b[2J" in raised["traceback"]
     assert all(len(e["at"]) == len("2026-11-22T21:46:03.120Z") for e in entries)
     assert stage.own_log.with_suffix(".out").read_text() == "of a child\n"
     for file in (stage.own_log, stage.own_log.with_suffix(".out")):
