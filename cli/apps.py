@@ -9,8 +9,7 @@ import argparse
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -38,8 +37,7 @@ PASSED_ON = (
 )
 
 
-@dataclass(frozen=True)
-class App:
+class App(NamedTuple):
     """One process of the instance: `app.py role arg`, called `name` in PM2."""
 
     name: str
@@ -51,7 +49,7 @@ class App:
     log: str  # what the app logs; what it prints past that is beside it, in .out
     out: str
     max_memory_bytes: int  # 0: no limit
-    env: dict[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = {}
 
     @property
     def fingerprint(self) -> str:
@@ -130,7 +128,7 @@ def apps(args: argparse.Namespace) -> int:
     (settings.var / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
     found = planned(settings, os.environ)
     if args.json:
-        print(json.dumps([asdict(app) for app in found]))
+        print(json.dumps([app._asdict() for app in found]))
     else:
         print("\n".join(app.name for app in found))
     return 0

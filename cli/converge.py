@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from cli.apps import App, stage_of
 from cli.pm2 import Process
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """What makes an app in PM2 ours: the instance's name, the repository and the state folder.
 
     PM2 knows names only, across all folders of its user, and acts on whoever bears one.
@@ -36,8 +35,7 @@ class Place:
         ]
 
 
-@dataclass(frozen=True)
-class Steps:
+class Steps(NamedTuple):
     """The names of the apps to leave alone, to start, to start anew, to remove and to let drain."""
 
     keep: tuple[str, ...] = ()

@@ -12,9 +12,8 @@ import re
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cli.apps import PASSED_ON
 from cli.errors import CliError
@@ -30,8 +29,7 @@ _SOCKET = "rpc.sock"
 _PATIENCE_S = 180.0
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(NamedTuple):
     """One app as PM2 sees it."""
 
     name: str

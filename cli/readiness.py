@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from cli import applogs
 from cli.apps import App
 from cli.locks import holder, lock_path
 from cli.pm2 import ONLINE, Pm2, Process
@@ -24,8 +23,7 @@ _CRASHES = 3
 _LAST_LINES = 12
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """An app that is not ready: why, and the last lines of its log since it was started."""
 
     name: str
@@ -35,6 +33,8 @@ class Failure:
 
 def log_sizes(apps: Sequence[App]) -> dict[Path, int]:
     """Return how long each app's files are now, in bytes, so that only what follows is shown."""
+    from cli import applogs
+
     return applogs.sizes(Path(file) for app in apps for file in (app.log, app.out))
 
 
@@ -99,4 +99,6 @@ def _failure(app: App, process: Process | None, before: dict[Path, int]) -> Fail
     problem = problem_of(process) or "started, but not ready"
     if process and process.restarts >= _CRASHES:
         problem = f"started {process.restarts + 1} times, ended with status {process.exit_code}"
+    from cli import applogs
+
     return Failure(app.name, problem, applogs.since(Path(app.log), before, _LAST_LINES))

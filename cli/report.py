@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli import gate, problems, queue
-from cli.applogs import last_complaint
 from cli.apps import App
 from cli.converge import Steps
 from cli.missing import notices
@@ -40,8 +38,8 @@ def print_up(
     entries = [] if failures else _gate_entries(settings)
     missing = notices(settings)
     if as_json:
-        facts: dict[str, Any] = {"apps": rows, "steps": asdict(done)}
-        facts["failures"] = [asdict(failure) for failure in failures]
+        facts: dict[str, Any] = {"apps": rows, "steps": done._asdict()}
+        facts["failures"] = [failure._asdict() for failure in failures]
         facts["gate"] = [gate.facts(entry) for entry in entries]
         facts["missing"] = [notice._asdict() for notice in missing]
         print_json(facts)
@@ -125,6 +123,8 @@ def _reason(var: Path, name: str, process: Process | None) -> str:
     """Why an app does not work, in its own words since it was last started; "" where PM2 never started it."""
     if process is None:
         return ""
+    from cli.applogs import last_complaint  # who works has none
+
     return last_complaint(var / "logs" / f"{name}.log", process.started_ms)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import sys
 from collections.abc import Collection, Sequence
@@ -176,7 +175,7 @@ def _drained(pm2: Pm2, settings: Settings, todo: Steps) -> Steps:
     gone = tuple(name for name in todo.drain if name not in busy)
     pm2.delete(gone)
     draining.forget(settings, (*todo.remove, *gone))
-    return dataclasses.replace(todo, remove=tuple(sorted((*todo.remove, *gone))), drain=busy)
+    return todo._replace(remove=tuple(sorted((*todo.remove, *gone))), drain=busy)
 
 
 def _check_data(settings: Settings) -> None:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-log = logging.getLogger(__name__)
 
 #: A burst changes it all the time; a person looks once.
 EVERY_S = 1.0
@@ -51,5 +48,9 @@ class Report:
             draft.write_text(json.dumps(facts))
             draft.replace(self.file)
         except OSError as error:  # a full disk stops nothing here
-            log.warning("%s cannot be written: %s", self.file, error.strerror or error)
+            import logging
+
+            logging.getLogger(__name__).warning(
+                "%s cannot be written: %s", self.file, error.strerror or error
+            )
         return None

@@ -1,6 +1,5 @@
 """What `up` starts, restarts, removes and leaves alone."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -108,7 +107,7 @@ def test_what_runs_is_started_anew_one_by_one_after_what_nobody_has_at_work() ->
     names = ("redis", "watch-a", "scheduler", "consumer-1", "consumer-2")
     stages = [STAGE[name.partition("-")[0]] for name in names]
     pairs = zip(names, stages, strict=True)
-    plan = [dataclasses.replace(app(f"baton-{name}"), stage=stage) for name, stage in pairs]
+    plan = [app(f"baton-{name}")._replace(stage=stage) for name, stage in pairs]
     found = batches(plan, {"baton-redis", "baton-scheduler", "baton-consumer-1"})
     assert [[one.name.removeprefix("baton-") for one in batch] for batch in found] == [
         ["redis"], ["watch-a", "consumer-2"], ["scheduler"], ["consumer-1"],
