@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from producers.notes import Claim
 from producers.recipe import Occasion
-from producers.templates import Absent, OwnPath
+from producers.templates import Absent, Foreign, OwnPath
 
 #: `text` is there for files up to this size; a larger one is for Claude to read from `path`.
 TEXT_LIMIT = 64 * 1024
@@ -42,6 +42,6 @@ def _text(path: bytes) -> str | Absent:
     if len(data) > TEXT_LIMIT:
         return Absent(f"the file is larger than {TEXT_LIMIT // 1024} KiB; use path")
     try:
-        return data.decode("utf-8-sig")
+        return Foreign(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         return Absent("the file is no UTF-8 text; use path")

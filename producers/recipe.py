@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from durable.records import Submission
-from producers.templates import Template, TemplateError, as_file_name
+from producers.templates import Template, TemplateError, as_file_name, as_plain
 from settings import Poller, Schedule, Watcher
 
 Entry = Watcher | Poller | Schedule
@@ -44,7 +44,7 @@ class Recipe:
         where = f"{kind}s.{entry.name}"
         self._prompt = self._result = self._lock = None
         if entry.lock:
-            self._lock = Template(entry.lock, variables, where + ".lock")
+            self._lock = Template(entry.lock, variables, where + ".lock", as_plain)
         if entry.prompt:
             self._prompt = Template(entry.prompt, variables, where + ".prompt")
             if result := _result(entry):
