@@ -23,6 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # not this folder, where `import queue` would find a benchmark
 
+from durable.records import State  # noqa: E402  # after the path is set
 from producers.ticks import read_place  # noqa: E402  # after the path is set
 from tests.conftest import wait_until  # noqa: E402
 from tests.site import Site  # noqa: E402
@@ -100,7 +101,7 @@ def burst(folder: Path, count: int) -> str:
     try:
         process = site.start("watch", "inbox")
         begun, cpu_s = _move_in(folder, count), _cpu_s(process.pid)
-        queued = lambda: site.store.client.zcard("{baton}:ready:default:claude")  # noqa: E731
+        queued = lambda: site.store.counts()[State.QUEUED]  # noqa: E731
         wait_until(lambda: queued() >= count, 120, "all are submitted")
         wall_s, cpu_s = time.monotonic() - begun, _cpu_s(process.pid) - cpu_s
         return f"{count} files at once: {wall_s:.1f} s until all are tasks, {cpu_s:.1f} s CPU of the watcher"
@@ -190,7 +191,7 @@ def lateness(folder: Path, count: int) -> str:
     site = _site(folder, schedules={f"s{number}": entry for number in range(count)})
     try:
         site.start("scheduler")
-        queued = lambda: site.store.client.zcard("{baton}:ready:default:claude")  # noqa: E731
+        queued = lambda: site.store.counts()[State.QUEUED]  # noqa: E731
         wait_until(lambda: queued() >= count, 90, "all have fired")
         nominal_ms = read_place(site.store.read_cursor("schedule:s0")).at.timestamp() * 1000
         late = [at - nominal_ms for at in _submitted_ms(site)[:count]]

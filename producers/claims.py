@@ -117,11 +117,11 @@ class Ledger:
         try:
             who = writers(descriptor)
             before = os.fstat(descriptor)
-            sha256 = _sha256(descriptor, stopped)
+            sha256 = _sha256(descriptor, stopped, before.st_size)
             after = os.fstat(descriptor)
         finally:
             os.close(descriptor)
-        if (who is Writers.SOME and not even_open) or fingerprint(before) != fingerprint(after):
+        if (who is Writers.SOME and not even_open) or _differs(before, after):
             raise StillWritten
         young = abs(time.time_ns() - after.st_mtime_ns) < _TICK_NS
         given = Given(sha256, after.st_size, 0 if young else after.st_mtime_ns)
@@ -178,10 +178,9 @@ class Ledger:
         finally:
             os.close(descriptor)
 
-    def mark_submitted(self, claim: Claim) -> Claim:
+    def mark_submitted(self, claim: Claim) -> None:
         """Note that the queue has it. Losing the note costs a second submit, which is a no-op."""
         notes.mark_sent(claim)
-        return replace(claim, submitted=True)
 
     def mark_kept(self, claim: Claim) -> None:
         """Leave the file where it is for good."""
@@ -265,12 +264,20 @@ def _check(path: bytes, even_open: bool) -> None:
         os.close(descriptor)
 
 
-def _sha256(descriptor: int, stopped: Callable[[], bool]) -> str:
-    digest = hashlib.sha256()
-    while chunk := os.read(descriptor, _CHUNK):
+def _differs(before: os.stat_result, after: os.stat_result) -> bool:
+    """Whether a file was written to, renamed or given another mode between the two looks at it."""
+    return before.st_ctime_ns != after.st_ctime_ns or before.st_size != after.st_size
+
+
+def _sha256(descriptor: int, stopped: Callable[[], bool], size: int = _CHUNK) -> str:
+    """`size` is what the file is thought to have: a small one is read at once, into no more than it needs."""
+    digest, most = hashlib.sha256(), min(size, _CHUNK - 1) + 1
+    while chunk := os.read(descriptor, most):
         digest.update(chunk)
         if stopped():
             raise Stopped
+        if len(chunk) < most:
+            break  # of a regular file, that is its end
     return digest.hexdigest()
 
 

@@ -28,7 +28,7 @@ from producers.templates import TemplateError
 
 log = logging.getLogger(__name__)
 
-BATCH = 100  # files per submit: a stop waits for one batch at most
+BATCH = 200  # files per submit: a stop waits for one batch at most
 
 #: A quiet file that somebody has open for writing is taken after so long all the same: the program may have forgotten
 #: it. What comes later is seen when its task has ended.
@@ -225,7 +225,8 @@ class Intake:
         self._fault("submitted")
         for (claim, _), submitted in zip(batch, done, strict=True):
             if submitted.id == claim.id:
-                self.finisher.follow(self.ledger.mark_submitted(claim))
+                self.ledger.mark_submitted(claim)
+                self.finisher.follow(claim)
                 log.info("%s is task %s", claim.file_name, claim.id)
             else:
                 self.finisher.repeat(claim, submitted.id)

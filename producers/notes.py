@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ class Claim:
     )
     after: str = ""  # the last of them
 
-    @property
+    @cached_property
     def path(self) -> bytes:
         """Where the file is."""
         return os.path.join(self.folder, os.fsencode(self.file_name))
@@ -103,13 +105,17 @@ def remove(folder: bytes) -> None:
 
 
 def _facts(claim: Claim) -> dict[str, Any]:
-    facts: dict[str, Any] = {"name": os.fsdecode(claim.name), "file": claim.file_name}
-    facts |= {"sha256": claim.sha256, "alone": claim.alone}
-    if claim.given:
-        facts |= {"size": claim.given.size, "mtime_ns": claim.given.mtime_ns}
-    if claim.again:
-        facts |= {"again": claim.again, "after": claim.after}
-    return facts
+    given = claim.given or Given("", 0, 0)
+    return {
+        "name": os.fsdecode(claim.name),
+        "file": claim.file_name,
+        "sha256": given.sha256,
+        "size": given.size,
+        "mtime_ns": given.mtime_ns,
+        "alone": claim.alone,
+        "again": claim.again,
+        "after": claim.after,
+    }
 
 
 def _claim(task_id: str, folder: bytes, note: dict[str, Any], *, sent: bool) -> Claim:
@@ -133,7 +139,11 @@ def _claim(task_id: str, folder: bytes, note: dict[str, Any], *, sent: bool) -> 
 
 
 def _write(path: bytes, data: bytes, *, sync: bool = False) -> None:
-    with open(path, "wb", buffering=0) as file:
-        file.write(data)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        if os.write(descriptor, data) != len(data):
+            raise OSError(errno.ENOSPC, "the note was written in part")
         if sync:
-            os.fsync(file.fileno())
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -87,7 +87,8 @@ class Returns:
                     self.ledger.forget(claim)
             raise
         log.info("%s is back from %s for task %s", claim.file_name, shown(lodged.path), task_id)
-        return self.ledger.mark_submitted(known)
+        self.ledger.mark_submitted(known)
+        return known
 
     def _move(self, lodged: Lodged, claim: Claim) -> None:
         """Doing it again after a crash finishes it; a file that has come to the old place since stays there."""

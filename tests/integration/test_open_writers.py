@@ -313,8 +313,8 @@ def test_a_file_that_changes_while_it_is_read_waits_until_it_is_quiet_and_is_rea
 ) -> None:
     really = claims._sha256
 
-    def slow(descriptor: int, stopped: Callable[[], bool]) -> str:
-        digest = really(descriptor, stopped)
+    def slow(descriptor: int, stopped: Callable[[], bool], size: int) -> str:
+        digest = really(descriptor, stopped, size)
         with (rig.claimed[0] / "a.txt").open("ab") as file:
             file.write(b" more")
         return digest
