@@ -73,7 +73,16 @@ def target(settings: Settings, into: Path | None = None) -> Target:
 
 def _owner(settings: Settings) -> pwd.struct_passwd:
     folder = settings.var if settings.var.exists() else settings.root
-    return pwd.getpwuid(folder.stat().st_uid)
+    return _user(folder.stat().st_uid)
+
+
+def _user(uid: int) -> pwd.struct_passwd:
+    """A user as the system knows it; a container may run under a number without a name."""
+    try:
+        return pwd.getpwuid(uid)
+    except KeyError:
+        home = os.environ.get("HOME", "/")
+        return pwd.struct_passwd((str(uid), "x", uid, uid, "", home, "/bin/sh"))
 
 
 def _environment(settings: Settings, owner: pwd.struct_passwd) -> dict[str, str]:
@@ -279,11 +288,11 @@ def _enabled(found: Target) -> bool | None:
 
 
 def _lingers() -> bool:
-    return (_LINGER / pwd.getpwuid(os.getuid()).pw_name).exists()
+    return (_LINGER / _user(os.getuid()).pw_name).exists()
 
 
 def _linger_command() -> str:
-    return f"loginctl enable-linger {pwd.getpwuid(os.getuid()).pw_name}"
+    return f"loginctl enable-linger {_user(os.getuid()).pw_name}"
 
 
 def _lingering(found: Target) -> list[str]:

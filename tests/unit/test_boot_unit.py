@@ -214,3 +214,10 @@ def test_a_folder_of_another_user_is_refused(
     monkeypatch.setattr("os.getuid", lambda: 4711)
     assert main(["boot", "install"]) == 1
     assert "as root" in capsys.readouterr().err
+
+
+def test_a_user_without_a_name_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers run under numbers; doctor asks for the unit there, too."""
+    monkeypatch.setenv("HOME", "/somewhere")
+    nobody = boot._user(2**31 - 7)
+    assert (nobody.pw_name, nobody.pw_dir) == (str(2**31 - 7), "/somewhere")
