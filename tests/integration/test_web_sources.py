@@ -314,7 +314,7 @@ def test_a_new_item_on_a_later_page_is_seen_though_the_first_page_is_as_it_was(
         return said([{"id": 1}], headers={"ETag": '"1"', "Link": '</2>; rel="next"'})
 
     web.replies["/"] = first
-    web.replies["/2"] = said([{"id": 2}])
+    web.replies["/2"] = said([{"id": 2}], headers={"ETag": '"1"'})
     place = fetch(http(web, next="link")).place
     web.replies["/2"] = said([{"id": 2}, {"id": 3}])
     assert ids(fetch(http(web, next="link"), place)) == ["1", "2", "3"]
