@@ -159,7 +159,8 @@ def test_a_program_does_not_run_beside_itself(tmp_path: Path) -> None:
     code = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(60)"
     argv, lock, ended = [sys.executable, "-c", code], tmp_path / "lock", threading.Event()
     first = Command(argv, 60, tmp_path, {}, lock)
-    other = Command([sys.executable, "-c", "print('{\"id\": 2}')"], 0.3, tmp_path, {}, lock)
+    next_argv = [sys.executable, "-c", "print('{\"id\": 2}')"]
+    hasty, other = (Command(next_argv, limit_s, tmp_path, {}, lock) for limit_s in (0.3, 60))
 
     def run_first() -> None:
         with pytest.raises(Stopped):
@@ -169,7 +170,7 @@ def test_a_program_does_not_run_beside_itself(tmp_path: Path) -> None:
     thread.start()
     wait_until(lambda: (tmp_path / "pid").exists(), what="the first runs")
     with pytest.raises(SourceError, match=r"its last run is not over after 0\.3 s"):
-        other.fetch("", lambda: False)
+        hasty.fetch("", lambda: False)
     ended.set()
     assert [item.id for item in other.fetch("", lambda: False).items] == ["2"]
     thread.join()
