@@ -13,6 +13,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import fakeredis
+import hypothesis
 import pytest
 import redis
 
@@ -21,6 +22,10 @@ from durable.queue import BatonHuey
 from durable.store import LeaseStore
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# A bound on the time of one example would be a bound on how busy the machine may be.
+hypothesis.settings.register_profile("baton", deadline=None)
+hypothesis.settings.load_profile("baton")
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 20.0, what: str = "") -> None:

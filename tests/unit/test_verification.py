@@ -6,7 +6,6 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -243,7 +242,7 @@ def test_a_check_whose_consumer_died_before_its_runner_began_is_nobody_s_failure
 def test_a_cancel_whose_consumer_does_not_answer_stops_the_check(
     done: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "tasks", SimpleNamespace(config=settings_in(done)))
+    monkeypatch.setattr("cli.queue.settings", lambda: settings_in(done))
     begun = threading.Thread(target=check, args=(done, words("import time; time.sleep(60)")))
     begun.start()
     own = done / "var" / "attempts" / TASK / "1" / folders.CHECK
