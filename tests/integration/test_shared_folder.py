@@ -121,8 +121,8 @@ def test_of_two_that_put_a_file_away_at_once_one_does(rigs: tuple[Rig, Rig]) -> 
     first.end()
     assert [path.name for path in first.done.iterdir()] == ["a.txt"]
     assert first.claimed == []
-    assert first.watcher.describe()["problems"] == []
-    assert second.watcher.describe()["problems"] == []
+    assert not first.watcher.finisher.disk.problem
+    assert not second.watcher.finisher.disk.problem
 
 
 def test_a_claim_that_another_has_finished_meanwhile_stops_nobody(rigs: tuple[Rig, Rig]) -> None:
