@@ -79,6 +79,16 @@ def test_two_copies_of_an_app_and_their_threads_share_a_log_and_lose_no_line(pat
     assert len(list(path.parent.iterdir())) > 5
 
 
+def test_a_copy_writes_into_the_file_that_another_copy_has_begun(path: Path) -> None:
+    one, other = logger(path), logger(path)
+    one.info("before")
+    other.info("before")
+    path.rename(f"{path}.1")
+    one.info("after")
+    other.info("after")
+    assert [entry["message"] for entry in lines(path)] == ["after", "after"]
+
+
 def test_a_full_disk_costs_lines_and_says_how_many(path: Path) -> None:
     path.parent.mkdir()
     path.symlink_to("/dev/full")
