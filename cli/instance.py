@@ -175,5 +175,5 @@ def ticks(settings: Settings, now: dt.datetime) -> list[Tick]:
 
 def _too_new(tasks: Queue) -> Iterator[Notice]:
     if tasks.newer.tasks:
-        words = f"{tasks.newer.tasks} tasks were made by a newer Baton and wait for its consumers"
+        words = f"made by a newer Baton, and waiting for its consumers: {tasks.newer.tasks}"
         yield Notice(words, "upgrade this machine")

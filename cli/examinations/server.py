@@ -61,7 +61,7 @@ def _data(settings: Settings, store: LeaseStore, shown: str) -> Iterator[Finding
         return
     newer = store.from_newer()
     if newer.tasks:
-        words = f"{newer.tasks} tasks were made by a newer Baton (version {newer.version})"
+        words = f"tasks made by a newer Baton (version {newer.version}): {newer.tasks}"
         yield Finding("warn", "data", words, "upgrade this machine, or start newer consumers")
     for entry in store.gate():
         words = gate.sentence(entry).partition("\n")[0]

@@ -211,7 +211,7 @@ def test_what_an_end_has_left_and_who_else_is_at_work_is_said(site: Site) -> Non
 
 def test_whose_data_they_are_is_looked_at(site: Site) -> None:
     site.store.submit([Submission(id="a", body=b"{}", version=MESSAGE + 1)])
-    assert "1 tasks were made by a newer Baton" in by_name(site)["data"][1]
+    assert "tasks made by a newer Baton (version 2): 1" in by_name(site)["data"][1]
     note = site.folder / "var" / "dataset.json"
     note.write_text('{"id": "another", "token": 0}')
     assert "are empty, but this folder has worked on others" in baton_fails(site)

@@ -225,7 +225,7 @@ def test_while_machines_are_upgraded_one_by_one_each_task_finds_its_consumer(
     assert [r.id for r in rolling.store.page(State.QUEUED)] == [new]
     assert "made by a newer Baton (version 2)" in baton(rolling, "why", new)
     assert "upgrade this machine" in baton(rolling, "show", new)
-    assert "1 tasks were made by a newer Baton" in baton(rolling, "status")
+    assert "waiting for its consumers: 1" in baton(rolling, "status")
     rolling.start_next("2")
     rolling.wait_for(new, State.SUCCEEDED)
     rolling.stop("consumer-1")
