@@ -130,7 +130,7 @@ def app_of(settings: types.Settings, bell: Bell) -> App:
     fault = settings.environ.get("BATON_FAULT", "")
     faults = producers.faults.from_text(fault, "alerts", settings.var)
     sentry = Sentry(settings, asked, owner(settings.var, own_name), faults=faults)
-    host = Host(settings, Problems(client, prefix, app=own_name))
+    host = Host(settings, Problems(client, prefix, app=own_name, host=settings.host))
     ping_url = settings.ping_url and filled(settings.ping_url, settings.environ)
     pinger = Pinger(ping_url, Web(_PING_TIMEOUT_S), "ping_url") if ping_url else None
     return App(sentry, host, _outage(settings, alerts, way), pinger)
