@@ -159,9 +159,13 @@ class Ledger:
         self.forget(claim)
         return new
 
+    def folder_of(self, task_id: str) -> bytes:
+        """The folder of a claim, whether it is there or not."""
+        return os.path.join(self.folder, task_id.encode())
+
     def opened(self, task_id: str, name: bytes, file_name: str) -> Claim:
         """A claim without its file, for a task whose file comes back."""
-        folder = os.path.join(self.folder, task_id.encode())
+        folder = self.folder_of(task_id)
         claim = Claim(task_id, folder, name, file_name)
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
         with contextlib.suppress(FileExistsError):

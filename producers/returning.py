@@ -19,6 +19,7 @@ from producers.finishing import Finisher
 from producers.lodging import UNDONE, Lodged, heard
 from producers.notes import Claim
 from producers.putaway import put_away
+from settings.hosts import OWN
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +40,10 @@ class Returns:
         faults: producers.faults.Faults,
         *,
         shared: bool = False,
+        queue: str = "",
     ) -> None:
         self.source, self.ledger, self.finisher = source, ledger, finisher
-        self.store, self._fault, self._shared = store, faults, shared
+        self.store, self._fault, self._shared, self._queue = store, faults, shared, queue
 
     def answer_all(self) -> None:
         """Bring back what is wanted, or say why not. Raises RedisError and Stopped."""
@@ -66,11 +68,16 @@ class Returns:
             self.store.refuse(self.source, task_id, str(error))
 
     def _is_another_s(self, task_id: str, record: Record) -> bool:
-        """Whether the watcher of another machine, which shares the ledger, is to answer."""
-        lodged = heard(record.file)
-        if not self._shared or not lodged or lodged.host == host_id():
+        """Whether the watcher of another machine is to answer: one of this name, or one that shares the ledger."""
+        if task_id in self.finisher.open:
             return False
-        return task_id not in self.finisher.open and not os.path.lexists(lodged.path)
+        if not self._shared:
+            return record.queue.startswith(OWN) and record.queue != self._queue
+        lodged = heard(record.file)
+        if lodged and lodged.host == host_id():
+            return False
+        still_claimed = os.path.isdir(self.ledger.folder_of(task_id))
+        return still_claimed or (lodged is not None and not os.path.lexists(lodged.path))
 
     def _bring_back(self, task_id: str, record: Record) -> Claim:
         lodged = heard(record.file)

@@ -76,7 +76,9 @@ class Watcher:
             *(config, self.ledger, store, faults), lambda: self.bell.stopped, notes
         )
         self.returns = Returns(
-            *(self.subject, self.ledger, self.finisher, store, faults), shared=config.shared
+            *(self.subject, self.ledger, self.finisher, store, faults),
+            shared=config.shared,
+            queue=config.queue,
         )
         self.intake = Intake(config, self.ledger, self.finisher, store, recipe, self.bell, faults)
         self.others = (

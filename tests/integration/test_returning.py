@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from durable import identity
 from durable.records import State
 from durable.store import LeaseStore
 from tests.conftest import ROOT, wait_until
@@ -129,6 +130,58 @@ def test_the_way_back_leads_across_file_systems(rig: Rig, elsewhere: Path) -> No
     rig.step()
     assert in_claim(rig, task_id) == [b"hello"]
     assert list(elsewhere.iterdir()) == []
+
+
+def test_a_file_that_its_claimer_has_not_put_away_yet_is_left_to_it(
+    tmp_path: Path, store: LeaseStore
+) -> None:
+    """In a shared folder any watcher may answer, but not for what another one is just about to move."""
+    one, two = (Rig(tmp_path, store, shared=True) for _ in range(2))
+    one.step()
+    two.step()
+    one.drop("a.txt")
+    [task] = one.settle()
+    lease: Any = store.claim("tester", "n", ["default"], 30_000)
+    store.settle(lease, State.FAILED, outcome="crashed")
+    store.want(task.id)
+    two.step(30.0)
+    assert store.wanted("watcher:inbox") == {task.id: False}
+    one.step()
+    assert store.record(task.id).state is State.QUEUED  # type: ignore[union-attr]
+    assert in_claim(one, task.id) == [b"hello"]
+
+
+def test_another_machine_s_watcher_of_the_same_name_leaves_a_wish_alone(
+    tmp_path: Path, store: LeaseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two machines with an inbox each: what lies in the one's Failed, the other cannot know of."""
+    rigs = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv(identity.PRETEND, name)
+        rigs.append(Rig(tmp_path / name, store, queue=f"host:{name}"))
+        rigs[-1].step()
+    one, two = rigs
+    monkeypatch.setenv(identity.PRETEND, "one")
+    one.drop("a.txt")
+    [task] = one.settle()
+    lease: Any = store.claim("tester", "n", ["host:one"], 30_000)
+    store.settle(lease, State.FAILED, outcome="crashed")
+    for put_away in (False, True):
+        if put_away:
+            one.step(1.5)
+            assert (one.failed / "a.txt").exists()
+        store.want(task.id)
+        monkeypatch.setenv(identity.PRETEND, "two")
+        two.step(30.0)
+        assert store.wanted("watcher:inbox") == {task.id: False}
+        assert store.record(task.id).refused == ""  # type: ignore[union-attr]
+        monkeypatch.setenv(identity.PRETEND, "one")
+        if not put_away:
+            store.refuse("watcher:inbox", task.id, "")
+    one.step(30.0)
+    assert store.record(task.id).state is State.QUEUED  # type: ignore[union-attr]
+    assert in_claim(one, task.id) == [b"hello"]
 
 
 @pytest.mark.parametrize("point", ["put-away", "lodged", "moved-back", "brought-back"])
