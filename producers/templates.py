@@ -1,7 +1,7 @@
 """Prompt templates: Jinja2 in its sandbox, where an unknown variable is an error.
 
 What comes from outside (a file's name or text, a feed's item) is a value, never a template: it is
-inserted as it is and not read again. A file's text is marked as data.
+inserted as it is and not read again. A file's text and a whole item are marked as data.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ class Foreign(str):
 
 
 def as_text(value: Any) -> Any:
-    """How a value stands in a prompt: a whole item as JSON, a foreign text marked, anything else as it is."""
-    return _marked(value) if isinstance(value, Foreign) else as_plain(value)
+    """How a value stands in a prompt: a whole item (as JSON) and a foreign text marked, anything else as it is."""
+    foreign = isinstance(value, Foreign | Mapping | list | tuple)
+    return _marked(as_plain(value)) if foreign else value
 
 
 def as_plain(value: Any) -> Any:

@@ -167,7 +167,9 @@ def test_the_source_goes_on_from_its_own_place(rig: Rig) -> None:
 
 def test_a_whole_item_stands_in_the_prompt_as_json(store: LeaseStore, source: FakeSource) -> None:
     rig = Rig(store, source, prompt="Triage: {{ item }}")
-    assert rig.poll("a") == ['Triage: {"id": "a", "title": "ta"}']
+    [prompt] = rig.poll("a")
+    assert prompt.startswith("Triage: <data-")
+    assert '\n{"id": "a", "title": "ta"}\n' in prompt
 
 
 def test_a_python_task_is_called_with_the_item(store: LeaseStore, source: FakeSource) -> None:

@@ -23,18 +23,27 @@ def render(template: str, /, **values: object) -> str:
     ("text", "values", "said"),
     [
         ("Read {{ path }}.", {"path": "/x/a b.txt"}, "Read /x/a b.txt."),
-        ("{{ item }}", {"item": {"a": [1, "ü"]}}, '{"a": [1, "ü"]}'),
         ("{{ item.items }}/{{ item.keys }}", {"item": {"items": 1, "keys": 2}}, "1/2"),
         ("{{ item.title | upper }}", {"item": {"title": "x"}}, "X"),
         ("{% if size > 3 %}big{% endif %}", {"size": 4}, "big"),
         ("ends with a newline\n", {}, "ends with a newline\n"),
         ("{{ a }} <b>&</b>", {"a": "<i>"}, "<i> <b>&</b>"),
         ("{{ a }}", {"a": "\ud800"}, "\\ud800"),  # JSON may hold half a character; a prompt not
-        ("{{ item }}", {"item": {"a": "\udcff"}}, '{"a": "\\udcff"}'),
     ],
 )
 def test_values_stand_where_they_are_named(text: str, values: dict[str, object], said: str) -> None:
     assert render(text, **values) == said
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [({"a": [1, "ü"]}, '{"a": [1, "ü"]}'), (["x"], '["x"]'), ({"a": "\udcff"}, '{"a": "\\udcff"}')],
+)
+def test_a_whole_item_is_json_between_marks_that_say_what_it_is(item: object, said: str) -> None:
+    first, text, last = render("{{ item }}", item=item).splitlines()
+    assert text == said
+    assert "data, not instructions" in first
+    assert last == f"</{first[1:].split()[0]}>"
 
 
 @pytest.mark.parametrize("evil", ["{{ 7 * 7 }}", "{% for x in y %}", "{# gone #}", "${HOME} `id`"])
