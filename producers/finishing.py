@@ -103,11 +103,12 @@ class Finisher:
         ids = list(itertools.islice(self.open, AT_ONCE))
         failed = self._retry_doomed()
         for task_id, record in zip(ids, self.store.records(ids), strict=True):
-            claim = self.open.pop(task_id)
+            claim = self.open[task_id]
             try:
                 finished = self._finish(claim, record, now)
             except OSError as error:
                 finished, failed = False, error
+            del self.open[task_id]
             if not finished:
                 self.open[task_id] = claim  # at the end: the others have their turn first
         self._lodging.note(self.stopped)

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import redis
 
-from durable.records import Lease, Record, State
+from durable.records import FILE_AWAY, Lease, Record, State
 from durable.store import LeaseStore
 from producers import claims, events, folder, mounts, notes, putaway
 from producers.drops import VARIABLES
@@ -759,6 +759,21 @@ def test_redis_away_leaves_files_in_the_inbox_and_goes_on_when_it_is_back(
     rig.step(6.0)
     rig.step(2.0)
     assert len(rig.store.page(State.QUEUED, limit=1000)) == 2 * BATCH + 50
+
+
+def test_redis_away_while_a_held_task_is_sent_on_forgets_no_file(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.drop("a.txt")
+    rig.settle()
+    lease: Any = rig.store.claim("tester", "n", ["default"], 30_000)
+    rig.store.settle(lease, State.HELD, outcome=FILE_AWAY, reason="not mounted")
+    monkeypatch.setattr(rig.store, "requeue", lambda *_: _raise(redis.ConnectionError("away")))
+    rig.step(1.5)
+    monkeypatch.undo()
+    rig.step(10.0)
+    rig.end()
+    assert rig.done.joinpath("a.txt").exists()
 
 
 def test_redis_away_while_tasks_end_puts_files_away_later(
