@@ -249,6 +249,11 @@ class Ledger:
         return Claim(task_id, folder, names[0], os.fsdecode(names[0]), submitted=sent)
 
 
+def is_id(task_id: str) -> bool:
+    """Whether a watcher may have given a task this id, which then names a folder in the ledger."""
+    return _TASK_ID.fullmatch(os.fsencode(task_id)) is not None
+
+
 def _open_regular(path: bytes) -> int:
     """A descriptor of a file that is no link; a named pipe in its place does not block."""
     return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

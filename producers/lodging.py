@@ -14,7 +14,7 @@ from durable.records import FINAL, State
 from durable.store import LeaseStore
 from producers.claims import Ledger
 from producers.naming import numbered
-from producers.notes import Claim
+from producers.notes import Claim, checked
 
 #: So many numbered names are looked through for a file whose place was not noted.
 _NAMES = 1000
@@ -43,8 +43,10 @@ def heard(text: str) -> Lodged | None:
     """The reverse of `told`; None for what was never said."""
     try:
         said = json.loads(text)
-        path, name = os.fsencode(said["path"]), os.fsencode(said["name"])
-        return Lodged(path, name, str(said["file"]), str(said["sha256"]), str(said["host"]))
+        name, file_name = checked(said["name"], said["file"])
+        return Lodged(
+            os.fsencode(said["path"]), name, file_name, str(said["sha256"]), str(said["host"])
+        )
     except (ValueError, KeyError, TypeError):
         return None
 

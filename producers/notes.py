@@ -104,6 +104,16 @@ def remove(folder: bytes) -> None:
             os.unlink(os.path.join(folder, name))
 
 
+def checked(name: str, file_name: str) -> tuple[bytes, str]:
+    """Both names of a claim, as somebody else wrote them down. Raises ValueError for what leads elsewhere."""
+    parts = os.fsencode(name).split(b"/")
+    if not parts[0] or b".." in parts or "/" in file_name or file_name[:1] in ("", "."):
+        raise ValueError("leads elsewhere")
+    if "\0" in name + file_name:
+        raise ValueError("no name of a file")
+    return os.fsencode(name), file_name
+
+
 def _facts(claim: Claim) -> dict[str, Any]:
     given = claim.given or Given("", 0, 0)
     return {
@@ -120,16 +130,14 @@ def _facts(claim: Claim) -> dict[str, Any]:
 
 def _claim(task_id: str, folder: bytes, note: dict[str, Any], *, sent: bool) -> Claim:
     """Raises ValueError, KeyError and TypeError for a note that is not ours."""
-    name = os.fsencode(note["name"])
-    if not name or os.path.isabs(name) or b".." in name.split(b"/"):
-        raise ValueError("leads elsewhere")
+    name, file_name = checked(note["name"], note["file"])
     sha256 = str(note["sha256"])
     given = Given(sha256, int(note.get("size", 0)), int(note.get("mtime_ns", 0)))
     return Claim(
         task_id,
         folder,
         name,
-        str(note["file"]),
+        file_name,
         given if sha256 else None,
         sent or note.get("submitted") is True,  # as an older version wrote it
         note.get("alone", True) is True,

@@ -14,7 +14,7 @@ import producers.faults
 from durable.identity import host_id
 from durable.records import Record
 from durable.store import LeaseStore
-from producers.claims import Ledger, shown
+from producers.claims import Ledger, is_id, shown
 from producers.finishing import Finisher
 from producers.lodging import UNDONE, Lodged, heard
 from producers.notes import Claim
@@ -81,7 +81,7 @@ class Returns:
 
     def _bring_back(self, task_id: str, record: Record) -> Claim:
         lodged = heard(record.file)
-        if lodged is None:
+        if lodged is None or not is_id(task_id):  # a foreign hand in Redis may write any text
             raise Refused("it is not known where its file was put; drop the file again")
         claim = self.ledger.opened(task_id, lodged.name, lodged.file_name)
         try:

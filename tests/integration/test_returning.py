@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from durable import identity
-from durable.records import State
+from durable.records import State, Submission
 from durable.store import LeaseStore
 from tests.conftest import ROOT, wait_until
 from tests.integration.test_watcher import Killed, Rig, die_at
@@ -130,6 +130,35 @@ def test_the_way_back_leads_across_file_systems(rig: Rig, elsewhere: Path) -> No
     rig.step()
     assert in_claim(rig, task_id) == [b"hello"]
     assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize(("field", "name"), [("file", "../../evil"), ("name", "../../evil")])
+def test_a_place_that_somebody_changed_in_redis_leads_nowhere_else(
+    rig: Rig, field: str, name: str
+) -> None:
+    task_id = failed(rig)
+    said = json.loads(rig.store.record(task_id).file)  # type: ignore[union-attr]
+    rig.store.placed({task_id: json.dumps({**said, field: name})})
+    rig.store.want(task_id)
+    rig.step()
+    assert "not known where" in rig.store.record(task_id).refused  # type: ignore[union-attr]
+    assert (rig.failed / "a.txt").read_bytes() == b"hello"
+    assert list(rig.base.rglob("evil")) == []
+
+
+def test_an_id_in_redis_that_is_no_watcher_s_makes_no_folder(rig: Rig) -> None:
+    task_id = "../../evil"
+    rig.store.submit([Submission(id=task_id, body=b"{}", source="watcher:inbox")])
+    lease: Any = rig.store.claim("tester", "n", ["default"], 30_000)
+    rig.store.settle(lease, State.FAILED, outcome="crashed")
+    place = {"path": f"{rig.base}/mine", "name": "a", "file": "a", "sha256": "", "host": "x"}
+    (rig.base / "mine").write_text("mine")
+    rig.store.placed({task_id: json.dumps(place)})
+    rig.store.want(task_id)
+    rig.step()
+    assert rig.store.wanted("watcher:inbox") == {}
+    assert list(rig.base.rglob("evil")) == []
+    assert (rig.base / "mine").exists()
 
 
 def test_a_file_that_its_claimer_has_not_put_away_yet_is_left_to_it(

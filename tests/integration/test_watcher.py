@@ -360,16 +360,25 @@ def test_a_file_whose_note_was_torn_by_a_power_failure_still_gets_its_name_back(
     assert [path.name for path in rig.done.iterdir()] == ["a.txt"]
 
 
-@pytest.mark.parametrize("name", ["../../../evil", "/tmp/evil", "a/../../evil", ""])
-def test_a_note_that_somebody_changed_leads_nowhere_else(rig: Rig, name: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        *(("name", name) for name in ("../../../evil", "/tmp/evil", "a/../../evil", "", "a\0b")),
+        *(("file", name) for name in ("../../../mine.txt", "", "..", ".baton.sent.json", "a\0b")),
+    ],
+)
+def test_a_note_that_somebody_changed_leads_nowhere_else(rig: Rig, field: str, name: str) -> None:
+    mine = rig.base / "mine.txt"
+    mine.write_text("no drop of Baton's")
     rig.drop("a.txt")
     rig.settle()
     note = rig.claimed[0] / ".baton.sent.json"
-    note.write_text(json.dumps({**json.loads(note.read_text()), "name": name}))
+    note.write_text(json.dumps({**json.loads(note.read_text()), field: name}))
     rig.restart()
     rig.step()
     rig.end()
     assert [path.name for path in rig.done.iterdir()] == ["a.txt"]
+    assert mine.exists()
 
 
 def test_an_empty_file_is_a_task_too(rig: Rig) -> None:
