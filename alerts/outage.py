@@ -92,11 +92,15 @@ class Outage:
         return True
 
     def _keep(self, known: Away) -> None:
+        """Where it cannot be written, it is told all the same: a full disk is why Redis is away, as a rule."""
         self._known = known
-        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = self._file.with_suffix(".new")
-        draft.write_bytes(msgspec.json.encode(known))
-        draft.replace(self._file)
+        try:
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft = self._file.with_suffix(".new")
+            draft.write_bytes(msgspec.json.encode(known))
+            draft.replace(self._file)
+        except OSError as error:
+            log.warning("%s cannot be written, a restart may tell it again: %s", self._file, error)
 
 
 def _read(file: Path) -> Away | None:

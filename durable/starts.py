@@ -5,12 +5,16 @@ app.py notes the starts and the ends that it sees itself; of a process that was 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import logging
 import os
 import time
 from pathlib import Path
 
 import msgspec
+
+log = logging.getLogger(__name__)
 
 #: So many crashes are remembered.
 KEPT = 20
@@ -78,8 +82,14 @@ def _read(file: Path) -> Starts | None:
 
 
 def _write(var: Path, found: Starts) -> None:
+    """A full disk costs this note, never the app: one that does not start could not tell of the disk either."""
     file = _file(var, found.app)
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = file.with_suffix(f".{os.getpid()}")
-    draft.write_bytes(msgspec.json.encode(found))
-    draft.replace(file)
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft.write_bytes(msgspec.json.encode(found))
+        draft.replace(file)
+    except OSError as error:
+        log.warning("%s cannot be written: %s", file, error)
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)

@@ -142,3 +142,14 @@ def test_a_note_that_nobody_can_read_begins_anew(settings: Settings) -> None:
     assert starts.all_starts(settings.var) == []
     start(settings)
     assert [one.app for one in starts.all_starts(settings.var)] == [APP]
+
+
+def test_where_the_note_cannot_be_written_the_app_starts_and_ends_all_the_same(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk has to be told, by an app that starts."""
+    settings.var.mkdir()
+    (settings.var / "starts").touch()  # no folder: whatever is written there fails
+    start(settings)
+    starts.note_end(settings.var, APP, 0)
+    assert "cannot be written" in caplog.text
