@@ -25,6 +25,7 @@ _LOOK_EVERY_S = 0.1
 
 def down(args: argparse.Namespace) -> int:
     """Stop every app of this instance; with `--drain`, after the running tasks have ended."""
+    from cli import waiting
     from settings import load
 
     settings = load()
@@ -36,13 +37,15 @@ def down(args: argparse.Namespace) -> int:
         # Consumers claim nothing from now on, and a stop now means: interrupt the run, give the
         # task back, and go.
         (settings.var / "stopping").touch(mode=0o600)
-        if args.drain:
-            _drain(settings)
-        stopped = [name for stage in STOP_ORDER for name in _stop(settings, pm2, owned, stage)]
-        _end_runs(settings)
-        # Gone at the end, or `pm2 start ecosystem.config.js` would start consumers that claim
-        # nothing.
-        (settings.var / "stopping").unlink(missing_ok=True)
+        try:
+            if args.drain:
+                waiting.for_running_tasks(settings)  # Ctrl-C goes back to normal work
+            stopped = [name for stage in STOP_ORDER for name in _stop(settings, pm2, owned, stage)]
+            _end_runs(settings)
+        finally:
+            # Gone at the end, or consumers would claim nothing: those that `pm2 start ecosystem.config.js`
+            # starts, and those that go on because Redis or PM2 gave no answer here.
+            (settings.var / "stopping").unlink(missing_ok=True)
         draining.forget_all(settings)
         upkeep.end_own_daemon(settings, pm2)
         with contextlib.suppress(OSError):  # there is a socket in it, or it was never made
@@ -50,17 +53,6 @@ def down(args: argparse.Namespace) -> int:
     said = f"Stopped: {', '.join(stopped)}." if stopped else "Nothing of this instance runs."
     print(said)
     return 0
-
-
-def _drain(settings: Settings) -> None:
-    """Wait until no task runs here, saying which do; Ctrl-C goes back to normal work."""
-    from cli import waiting
-
-    try:
-        waiting.for_running_tasks(settings)
-    except KeyboardInterrupt:
-        (settings.var / "stopping").unlink(missing_ok=True)
-        raise
 
 
 def _end_runs(settings: Settings) -> None:

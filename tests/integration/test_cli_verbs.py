@@ -354,3 +354,11 @@ def test_a_login_that_was_given_up_opens_nothing(site: Site) -> None:
 
 def test_without_claude_a_login_says_how_to_get_it(site: Site) -> None:
     assert "baton.yaml" in baton(site, "login", status=1)
+
+
+def test_a_down_that_fails_leaves_the_consumers_at_work(short_tmp: Path) -> None:
+    """With var/stopping left behind they would claim nothing, and nobody would say so."""
+    away = Site(short_tmp, {"redis": f"unix://{short_tmp}/nobody.sock", "consumers": 1})
+    assert "Redis does not answer" in baton(away, "down", "--drain", status=1)
+    assert not (away.folder / "var" / "stopping").exists()
+    away.close()
