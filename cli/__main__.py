@@ -14,7 +14,7 @@ from typing import Any
 
 from cli.errors import redis_is_away
 from cli.parser import NEWCOMER, PASSED_THROUGH, parser
-from cli.terminal import print_json, wrapped
+from cli.terminal import print_json, printable, wrapped
 
 FAILED = 1
 
@@ -51,7 +51,8 @@ def _call(target: str, argument: Any) -> int:
             raise
         if getattr(argument, "json", False):
             print_json({"error": message})
-        print(wrapped(message), file=sys.stderr)
+        # Parts of it come from tasks and files, and what it names may be meant to move a cursor.
+        print(wrapped(printable(message, keep="\n\t")), file=sys.stderr)
         return FAILED
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from cli.errors import CliError
-from cli.terminal import print_json, wrapped
+from cli.terminal import print_json, printable, wrapped
 
 
 class Done(NamedTuple):
@@ -40,7 +40,8 @@ def each(args: argparse.Namespace, act: Callable[[str], Done]) -> int:
         print_json(facts[0] if len(words) == 1 else facts)
     else:
         for one in found:
-            print(wrapped(one.said), file=sys.stdout if isinstance(one, Done) else sys.stderr)
+            said = wrapped(printable(one.said, keep="\n\t"))
+            print(said, file=sys.stdout if isinstance(one, Done) else sys.stderr)
     return 0 if all(isinstance(one, Done) for one in found) else 1
 
 

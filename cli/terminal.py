@@ -22,6 +22,8 @@ _TONES = {
 }
 _NARROWEST = 6
 _READABLE = 14  # of the last column, while others can be cut
+# What JSON leaves as it is, though a terminal may obey it, and halves of characters that no output takes.
+_UNSEEN = re.compile(r"[\x7f-\x9f\ud800-\udfff]")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -182,4 +184,5 @@ def print_json(facts: Any) -> None:
     """Print facts for a program."""
     import json  # who prints for people does without
 
-    print(json.dumps(facts, indent=2, ensure_ascii=False, default=str))
+    text = json.dumps(facts, indent=2, ensure_ascii=False, default=str)
+    print(_UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text))

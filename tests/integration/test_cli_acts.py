@@ -274,3 +274,24 @@ def test_the_gate_is_told_to_a_program(site: Site, call: Call) -> None:
     status, out, _ = call("unpause", "login", "--json")
     assert status == 1
     assert "not closed for 'login'" in json.loads(out)["error"]
+
+
+def test_what_a_task_or_a_person_wrote_moves_no_cursor_whichever_verb_says_it(
+    site: Site, call: Call
+) -> None:
+    """A reason may be what a task failed with, and a source or a key what somebody else made up."""
+    evil = "\x1b]0;x\x07\x9b2J"
+    for task_id in ("aa1", "bb2"):
+        submission = Submission(
+            id=task_id, body=b"{}", source=f"poller:{evil}", key=evil + task_id, kind="python"
+        )
+        site.store.submit([submission])
+    looks = [
+        ("list",), ("status",), ("show", "aa1"), ("why", "aa1"), ("logs", "aa1"), ("show", evil),
+        ("release", evil, evil + "2"), ("costs",), ("schedules",),
+    ]  # fmt: skip
+    acts = [("hold", "aa1", "--reason", evil), ("hold", "aa1"), ("retry", "aa1"), ("cancel", "bb2")]
+    for words in (*looks, *acts[:2], *looks, *acts[2:], *looks):
+        _, out, err = call(*words)
+        said = out + err
+        assert not [c for c in said if not c.isprintable() and c not in "\n\t"], (words, said)

@@ -1,5 +1,7 @@
 """How facts are printed."""
 
+import json
+
 import pytest
 
 from cli import terminal
@@ -52,3 +54,14 @@ def test_there_is_colour_on_a_terminal_unless_it_is_unwanted(
     assert "\x1b[31m" in terminal.paint("failed", "red")
     monkeypatch.setenv("NO_COLOR", "1")
     assert terminal.paint("failed", "red") == "failed"
+
+
+def test_json_on_a_terminal_moves_no_cursor_and_can_always_be_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    facts = {"a": "\x9b2J \x1b[2J \x7f é 🙂", "b": "no UTF-8: \udcff"}
+    terminal.print_json(facts)
+    printed = capsys.readouterr().out
+    assert terminal.printable(printed, keep="\n") == printed
+    assert "é 🙂" in printed
+    assert json.loads(printed) == facts
