@@ -23,6 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # not this folder, where `import queue` would find a benchmark
 
+from benchmarks import plain_watcher  # noqa: E402  # after the path is set
 from durable.records import State  # noqa: E402  # after the path is set
 from producers.ticks import read_place  # noqa: E402  # after the path is set
 from tests.conftest import wait_until  # noqa: E402
@@ -34,9 +35,11 @@ _TICK = os.sysconf("SC_CLK_TCK")
 def main() -> None:
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through every `finally`
-    _measured(lambda folder: latency(folder, options.renames))
+    _measured(lambda folder: latency(folder, options.renames, settle_s=0))
+    _measured(lambda folder: latency(folder, options.renames // 5, settle_s=2))
     _measured(lambda folder: burst(folder, options.files))
     _measured(lambda folder: plain(folder, options.files))
+    _measured(lambda folder: killed(folder, options.files // 10))
     _measured(lambda folder: idle(folder, options.idle_seconds))
     _measured(lambda folder: lateness(folder, options.schedules))
 
@@ -76,9 +79,9 @@ def _percentiles(values: Sequence[float]) -> str:
     return f"p50 {cut[49]:.1f} ms, p99 {cut[98]:.1f} ms, most {max(values):.1f} ms"
 
 
-def latency(folder: Path, count: int) -> str:
-    """From the rename into the folder until the server has the task."""
-    site = _site(folder, watchers=_inbox())
+def latency(folder: Path, count: int, settle_s: float) -> str:
+    """From the rename into the folder until the server has the task, but for `settle` itself."""
+    site = _site(folder, watchers=_inbox(settle_s))
     try:
         site.start("watch", "inbox")
         dropped: list[float] = []
@@ -89,8 +92,10 @@ def latency(folder: Path, count: int) -> str:
             draft.rename(folder / "Inbox" / f"f{number}")
             time.sleep(0.05)
         wait_until(lambda: len(_submitted_ms(site)) == count, 30, "all are submitted")
-        late = [at - was for at, was in zip(_submitted_ms(site), dropped, strict=True)]
-        return f"rename to submitted, settle 0, {count} files: {_percentiles(late)}"
+        pairs = zip(_submitted_ms(site), dropped, strict=True)
+        late = [at - was - settle_s * 1000 for at, was in pairs]
+        over = f"settle {settle_s:g} and beyond it" if settle_s else "settle 0"
+        return f"rename to submitted, {over}, {count} files: {_percentiles(late)}"
     finally:
         site.close()
 
@@ -120,46 +125,64 @@ def _move_in(folder: Path, count: int) -> float:
     return begun
 
 
-_PLAIN = """
-import sys, time
-from huey import RedisHuey
-from watchdog.events import FileSystemEventHandler
-from watchdog.observers import Observer
-huey = RedisHuey("plain", url=sys.argv[1])
-@huey.task()
-def work(path): ...
-class Handler(FileSystemEventHandler):
-    def on_created(self, event): work(event.src_path)
-    def on_moved(self, event): work(event.dest_path)
-observer = Observer()
-observer.schedule(Handler(), sys.argv[2])
-observer.start()
-print("ready", flush=True)
-time.sleep(3600)
-"""
-
-
 def plain(folder: Path, count: int) -> str:
     """The same with watchdog and Huey alone: what arrives, and when nothing more does."""
     site = _site(folder)
     (folder / "Inbox").mkdir()
-    words = [sys.executable, "-c", _PLAIN, site.settings.redis.url, str(folder / "Inbox")]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE)
+    process = plain_watcher.start(site.settings.redis.url, folder / "Inbox")
     try:
-        assert process.stdout is not None
-        process.stdout.readline()
-        begun, client = _move_in(folder, count), site.store.client
-        arrived, still = 0, time.monotonic()
-        while time.monotonic() - still < 5 and arrived < count:
-            time.sleep(0.05)
-            if (now := int(client.llen("huey.redis.plain"))) != arrived:
-                arrived, still = now, time.monotonic()
-        lost = count - arrived
-        return f"beside it, watchdog and Huey alone: {arrived} arrived in {still - begun:.1f} s, {lost} lost"
+        begun = _move_in(folder, count)
+        arrived, last = plain_watcher.until_still(lambda: _plainly_queued(site), count)
+        told = f"{arrived} arrived in {last - begun:.1f} s, {count - arrived} lost"
+        return f"beside it, watchdog and Huey alone: {told}"
     finally:
         process.kill()
         process.wait()
         site.close()
+
+
+def killed(folder: Path, count: int) -> str:
+    """Files that come while the watcher is killed and started again, three times: what each way makes of them."""
+    found = {}
+    for way in ("Baton", "watchdog and Huey alone"):
+        own = folder / way[0]
+        (own / "Inbox").mkdir(parents=True)
+        site = _site(own, watchers=_inbox())
+        plainly = way != "Baton"
+        try:
+            found[way] = _killed(site, count, plainly)
+        finally:
+            site.close()
+    told = "; ".join(f"{way} lost {count - n} of {count}" for way, n in found.items())
+    return f"the watcher killed three times meanwhile: {told}"
+
+
+def _killed(site: Site, count: int, plainly: bool) -> int:
+    def begin() -> subprocess.Popen[bytes]:
+        inbox = site.folder / "Inbox"
+        if plainly:
+            return plain_watcher.start(site.settings.redis.url, inbox)
+        return site.start("watch", "inbox")
+
+    process, draft = begin(), site.folder / "draft"
+    for number in range(count):
+        draft.write_text(str(number))
+        draft.rename(site.folder / "Inbox" / f"f{number}")
+        time.sleep(0.005)  # a stream, which either way keeps up with
+        if number % (count // 4) == count // 5:
+            process.kill()
+            process.wait()
+        elif number % (count // 4) == count // 4 - 1:
+            process = begin()
+    queued = _plainly_queued if plainly else lambda site: site.store.counts()[State.QUEUED]
+    arrived, _ = plain_watcher.until_still(lambda: queued(site), count)
+    process.kill()
+    process.wait()
+    return arrived
+
+
+def _plainly_queued(site: Site) -> int:
+    return int(site.store.client.llen(plain_watcher.QUEUE))
 
 
 def idle(folder: Path, seconds: float) -> str:
