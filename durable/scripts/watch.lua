@@ -1,6 +1,7 @@
 -- watch: who looks after the alerts of all hosts. ARGV: owner, for how long (ms; 0 gives it up), 1 when news are to be
 -- noted from now on, else 0. Answers the token of the watch while it is this owner's, '' while it is another's.
--- One that has nobody to tell waits for a day before it takes over from one that has: what is noted is that one's.
+-- One that has nobody to tell waits for a day before it takes over from one that has: what is noted is that one's. The
+-- other way round nobody waits.
 local DAY_MS = 86400000
 
 function q.watch(ARGV)
@@ -8,7 +9,8 @@ function q.watch(ARGV)
   local r = call('HMGET', key, 'owner', 'until', 'on')
   local is_mine, silent_ms = r[1] == ARGV[1], q.now_ms() - tonumber(r[2] or 0)
   local patience_ms = r[3] == '1' and ARGV[3] == '0' and DAY_MS or 0
-  if not is_mine and silent_ms < patience_ms then return '' end
+  local tells_nobody = r[3] == '0' and ARGV[3] == '1'
+  if not is_mine and not tells_nobody and silent_ms < patience_ms then return '' end
   if not is_mine then
     call('HSET', key, 'owner', ARGV[1])
     call('HINCRBY', key, 'token', 1)

@@ -105,6 +105,18 @@ def test_a_host_without_alerts_of_its_own_takes_none_away(
     assert alerting.fresh().news == []
 
 
+def test_a_host_with_alerts_takes_over_at_once_from_one_that_has_nobody_to_tell(
+    store: LeaseStore, client: redis.Redis
+) -> None:
+    alerting = Alerting(client, "{test}:")
+    token = alerting.watch("a", 60_000, on=False)
+    assert alerting.watch("b", 60_000, on=True) not in ("", token)
+    put_in(store, "a")
+    store.settle(claim(store), State.FAILED, outcome="denied", reason="no Bash")
+    assert alerting.watch("a", 60_000, on=False) == ""
+    assert len(alerting.fresh().news) == 1
+
+
 def test_an_instance_that_sends_none_any_more_forgets_what_was_noted(
     store: LeaseStore, alerting: Alerting
 ) -> None:
