@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -108,6 +109,14 @@ class Lodging:
         folder, name = os.path.split(os.path.join(self.failed, claim.name))
         for candidate in islice(numbered(name), _NAMES):
             path = os.path.join(folder, candidate)
-            if os.path.isfile(path) and self.ledger.holds(path, claim.sha256, stopped):
+            if self._is(path, claim, stopped):
                 return path
         return None
+
+    def _is(self, path: bytes, claim: Claim, stopped: Callable[[], bool]) -> bool:
+        """Whether this is the claim's file: a link or an unreadable file, which are somebody else's, are not."""
+        if os.path.islink(path) or not os.path.isfile(path):
+            return False
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            return self.ledger.holds(path, claim.sha256, stopped)
+        return False

@@ -132,6 +132,27 @@ def test_the_way_back_leads_across_file_systems(rig: Rig, elsewhere: Path) -> No
     assert list(elsewhere.iterdir()) == []
 
 
+def test_what_else_lies_in_failed_under_the_name_of_a_file_stops_nothing(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A watcher that was killed before it noted the place looks for it among all of that name."""
+    rig.drop("a.txt")
+    rig.settle()
+    rig.failed.mkdir(exist_ok=True)
+    (rig.base / "mine").write_text("hello")
+    (rig.failed / "a.txt").symlink_to(rig.base / "mine")
+    rig.faults = die_at("put-away")
+    with pytest.raises(Killed):
+        rig.end(State.FAILED)
+    rig.faults = lambda point: None
+    rig.restart()
+    rig.step()
+    assert rig.claimed == []
+    [task] = rig.store.page(State.FAILED)
+    assert json.loads(task.file)["path"] == f"{rig.failed}/a (2).txt"
+    assert "trying again" not in caplog.text
+
+
 @pytest.mark.parametrize(("field", "name"), [("file", "../../evil"), ("name", "../../evil")])
 def test_a_place_that_somebody_changed_in_redis_leads_nowhere_else(
     rig: Rig, field: str, name: str
