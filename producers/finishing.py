@@ -32,6 +32,8 @@ AT_ONCE = 200
 MOST_AGAIN = 3
 #: So long a file that somebody has open for writing is not put away.
 OPEN_FOR_S = 3600.0
+#: Between two times that a held task is sent on because its file is here: where its consumer runs, it may not be.
+SEND_ON_S = 60.0
 
 
 class Finisher:
@@ -62,6 +64,7 @@ class Finisher:
         self._untold: deque[Entry] = deque()
         self._lodging = Lodging(self.failed, ledger, store, faults)
         self._open_since: dict[str, float] = {}
+        self._send_on_at: dict[str, float] = {}
         self._renewed: list[Claim] = []
         self.due = 0.0
         self.disk = Patience("files cannot be put away", log)
@@ -109,7 +112,9 @@ class Finisher:
             except OSError as error:
                 finished, failed = False, error
             del self.open[task_id]
-            if not finished:
+            if finished:
+                self._send_on_at.pop(task_id, None)
+            else:
                 self.open[task_id] = claim  # at the end: the others have their turn first
         self._lodging.note(self.stopped)
         self._say(now, failed)
@@ -154,7 +159,7 @@ class Finisher:
             reason = f"task {claim.id} is no longer in the queue; how it ended is not known"
             self._give_up(claim, reason)
             return True
-        self._send_on(claim, record)
+        self._send_on(claim, record, now)
         if not record.state.final or self._is_waited_for(claim, now):
             return False
         self._fault("final")
@@ -164,11 +169,13 @@ class Finisher:
             self._put_away(claim, record)
         return True
 
-    def _send_on(self, claim: Claim, record: Record) -> None:
+    def _send_on(self, claim: Claim, record: Record, now: float) -> None:
         """A task that was held because its file was away goes on now that it is here."""
         away = record.state is State.HELD and record.outcome == FILE_AWAY
-        if away and os.path.exists(claim.path):
+        early = now < self._send_on_at.get(claim.id, 0.0)
+        if away and not early and os.path.exists(claim.path):
             self.store.requeue(claim.id)
+            self._send_on_at[claim.id] = now + SEND_ON_S
             log.info("%s is back; task %s goes on", claim.file_name, claim.id)
 
     def _is_waited_for(self, claim: Claim, now: float) -> bool:

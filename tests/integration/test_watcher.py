@@ -770,6 +770,22 @@ def test_redis_away_leaves_files_in_the_inbox_and_goes_on_when_it_is_back(
     assert len(rig.store.page(State.QUEUED, limit=1000)) == 2 * BATCH + 50
 
 
+def test_a_task_whose_file_only_its_consumer_cannot_see_is_not_sent_on_without_a_pause(
+    rig: Rig,
+) -> None:
+    """A share that is mounted here, and not where the consumer runs that takes the task."""
+    rig.drop("a.txt")
+    rig.settle()
+    taken = 0
+    for _ in range(120):
+        lease = rig.store.claim("tester", f"n{rig.now}", ["default"], 30_000)
+        if isinstance(lease, Lease):
+            taken += 1
+            rig.store.settle(lease, State.HELD, outcome=FILE_AWAY, reason="not mounted")
+        rig.step(1.0)
+    assert 2 <= taken <= 4
+
+
 def test_redis_away_while_a_held_task_is_sent_on_forgets_no_file(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
