@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from settings import Settings
 
 _RECENT = 5
+#: A daemon that stands still must not keep all the rest from being shown, s.
+_PM2_S = 10.0
 _RUNNING = 50
 #: A stream that is longer is not read for what it has cost so far, bytes.
 _READ_AT_MOST = 4_000_000
@@ -103,7 +105,7 @@ def _try(ask: Callable[[], Any]) -> tuple[Any, tuple[str, str] | None]:
 
 
 def _apps(settings: Settings) -> list[dict[str, Any]]:
-    pm2 = upkeep.pm2_of(settings)
+    pm2 = upkeep.pm2_of(settings, _PM2_S)
     owned = upkeep.place(settings).owns
     processes = [process for process in pm2.processes() if owned(process)]
     names = [app_name(settings.instance, *role) for role in roles(settings)]

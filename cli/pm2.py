@@ -26,7 +26,7 @@ _PASSED_ON = (*PASSED_ON, "PM2_HOME", "BATON_CONFIG", "BATON_VAR")
 _LONGEST_SOCKET = 103
 _SOCKET = "rpc.sock"
 # Starting waits for `ready` (60 s at most), deleting for the longest kill_timeout (60 s).
-_PATIENCE_S = 180.0
+PATIENCE_S = 180.0
 
 
 class Process(NamedTuple):
@@ -52,7 +52,7 @@ class Pm2:
     """The PM2 of one user: the daemon at PM2_HOME, reached through the command line."""
 
     def __init__(
-        self, root: Path, environ: Mapping[str, str], patience_s: float = _PATIENCE_S
+        self, root: Path, environ: Mapping[str, str], patience_s: float = PATIENCE_S
     ) -> None:
         self.root, self.patience_s = root, patience_s
         self.home = Path(environ.get("PM2_HOME") or Path(environ.get("HOME", "/")) / ".pm2")

@@ -13,7 +13,7 @@ from cli.apps import App
 from cli.converge import Place
 from cli.errors import CliError
 from cli.locks import Lock, holder, live_holder, lock_path, supervisor
-from cli.pm2 import Pm2, Process
+from cli.pm2 import PATIENCE_S, Pm2, Process
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -28,9 +28,9 @@ def place(settings: Settings) -> Place:
     return Place(settings.instance, settings.root, settings.var)
 
 
-def pm2_of(settings: Settings) -> Pm2:
+def pm2_of(settings: Settings, patience_s: float = PATIENCE_S) -> Pm2:
     """Return the PM2 that runs this instance."""
-    return Pm2(settings.root, os.environ)
+    return Pm2(settings.root, os.environ, patience_s)
 
 
 @contextlib.contextmanager

@@ -61,10 +61,12 @@ class Glance:
         if self._whole is None:
             try:
                 return self._quickly(calls)
+            except (
+                TimeoutError
+            ):  # it has been given its time once: with each retry of a retry it would be minutes
+                self._whole = _whole(self._url, retries=0)
             except (_TroubleError, OSError, ValueError, hiredis.HiredisError):
-                from durable.connect import connect
-
-                self._whole = connect(self._url)
+                self._whole = _whole(self._url)
         if len(calls) == 1:
             [call] = calls
             return [getattr(self._whole, call.name)(*call.args, **call.options)]
@@ -81,6 +83,12 @@ class Glance:
         words = [_COMMANDS[c.name].words(*c.args, **c.options) for c in calls]
         answers = zip(calls, self._wire.exchange(words), strict=True)
         return [_COMMANDS[call.name].read(answer, call.options) for call, answer in answers]
+
+
+def _whole(url: str, retries: int = 2) -> redis.Redis:
+    from durable.connect import connect
+
+    return connect(url, retries=retries)
 
 
 class Batch:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import pytest
 from cli import queue
 from cli.__main__ import main
 from cli.parser import parser
+from cli.pm2 import Pm2
 from durable.records import Lease, State, Submission
 from tests.conftest import ROOT
 from tests.site import Site
@@ -295,3 +297,23 @@ def test_what_a_task_or_a_person_wrote_moves_no_cursor_whichever_verb_says_it(
         _, out, err = call(*words)
         said = out + err
         assert not [c for c in said if not c.isprintable() and c not in "\n\t"], (words, said)
+
+
+def test_a_pm2_that_stands_still_keeps_nothing_else_from_being_shown(
+    site: Site, call: Call, monkeypatch: pytest.MonkeyPatch, short_tmp: Path
+) -> None:
+    monkeypatch.setattr("cli.pm2_socket._PATIENCE_S", 0.1)
+    monkeypatch.setattr("cli.instance._PM2_S", 0.5)
+    still = short_tmp / "pm2"
+    still.write_text("#!/bin/sh\nexec sleep 60\n")
+    still.chmod(0o755)
+    monkeypatch.setattr(Pm2, "_executable", lambda self: str(still))
+    monkeypatch.setenv("PM2_HOME", str(short_tmp))
+    site.store.submit([Submission(id="aa1", body=b"{}")])
+    with socket.socket(socket.AF_UNIX) as daemon:
+        daemon.bind(str(short_tmp / "rpc.sock"))
+        daemon.listen()
+        status, out, _ = call("status")
+    assert status == 0
+    assert "PM2 gave no answer to 'jlist' within 0 s" in out
+    assert "queued 1" in out

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -137,3 +139,20 @@ def test_a_verb_that_looks_loads_neither_redis_py_nor_huey(private_server: Priva
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert not {"redis", "huey", "asyncio"} & set(done.stdout.split())
+
+
+def test_a_server_that_stands_still_is_given_its_time_twice_and_not_for_minutes(
+    short_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("durable.glance._ANSWER_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("durable.connect.SOCKET_TIMEOUT_S", 0.2)
+    with socket.socket(socket.AF_UNIX) as still:
+        still.bind(str(short_tmp / "s"))
+        still.listen(50)
+        with pytest.raises(redis.TimeoutError):
+            glance(f"unix://{short_tmp}/s").time()
+        still.settimeout(0)
+        for _ in range(2):
+            still.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            still.accept()
