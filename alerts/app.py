@@ -13,7 +13,7 @@ import redis
 import producers.faults
 import settings as types
 from alerts.conditions import Conditions
-from alerts.delivery import MissingVariableError, Way, Web, filled, way_of
+from alerts.delivery import MissingVariableError, Way, Web, address, way_of
 from alerts.host import Host
 from alerts.messages import Message, payload
 from alerts.outage import Outage
@@ -131,7 +131,7 @@ def app_of(settings: types.Settings, bell: Bell) -> App:
     faults = producers.faults.from_text(fault, "alerts", settings.var)
     sentry = Sentry(settings, asked, owner(settings.var, own_name), faults=faults)
     host = Host(settings, Problems(client, prefix, app=own_name, host=settings.host))
-    ping_url = settings.ping_url and filled(settings.ping_url, settings.environ)
+    ping_url = settings.ping_url and address(settings.ping_url, settings.environ)
     pinger = Pinger(ping_url, Web(_PING_TIMEOUT_S), "ping_url") if ping_url else None
     return App(sentry, host, _outage(settings, alerts, way), pinger)
 
@@ -153,6 +153,6 @@ def _pingers(settings: types.Settings) -> dict[str, Pinger]:
     web = Web(_PING_TIMEOUT_S)
     urls = {name: entry.ping_url for name, entry in settings.schedules.items() if entry.ping_url}
     return {
-        name: Pinger(filled(url, settings.environ), web, f"ping_url of {name}")
+        name: Pinger(address(url, settings.environ), web, f"ping_url of {name}")
         for name, url in urls.items()
     }

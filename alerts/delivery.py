@@ -46,7 +46,7 @@ class Way(Protocol):
 
 
 class MissingVariableError(Exception):
-    """An address names a variable that has no value."""
+    """An address names a variable that has no value, or one with which it is no address."""
 
 
 def filled(text: str, environ: Mapping[str, str]) -> str:
@@ -59,6 +59,25 @@ def filled(text: str, environ: Mapping[str, str]) -> str:
         return environ[name]
 
     return _VARIABLE.sub(value, text)
+
+
+def address(text: str, environ: Mapping[str, str]) -> str:
+    """A web address with the values of its `${NAME}`. Raises MissingVariableError, without those values.
+
+    Without https:// in front a secret would go over the wire as it is.
+    """
+    url = filled(text, environ)
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        whole = False
+    if not whole:
+        names = ", ".join(_VARIABLE.findall(text))
+        raise MissingVariableError(
+            f"{names} in .env makes no web address: write it whole, with https:// or http://"
+        )
+    return url
 
 
 def shown(url: str) -> str:
@@ -115,7 +134,7 @@ class Webhook:
 
     def __init__(self, config: types.Webhook, environ: Mapping[str, str], web: Web) -> None:
         """Raises MissingVariableError."""
-        self._url, self._web = filled(config.url, environ), web
+        self._url, self._web = address(config.url, environ), web
         given = {name.lower(): filled(text, environ) for name, text in config.headers.items()}
         self._headers = {"content-type": "application/json", **given}
 

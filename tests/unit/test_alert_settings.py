@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from alerts.app import app_of
+from alerts.delivery import MissingVariableError
 from cli.apps import roles, stage_of
+from producers.bell import Bell
 from settings import Settings, SettingsError, load
 
 Load = Callable[..., Settings]
@@ -91,3 +94,20 @@ def test_another_address_restarts_the_app_and_shows_no_secret(loaded: Load) -> N
     before, after = (loaded(text, f"HOOK=https://h/{part}\n") for part in ("one", "two"))
     assert before.describe("alerts") != after.describe("alerts")
     assert "https" not in str(before.describe("alerts"))
+
+
+@pytest.mark.parametrize("value", ["hooks.example.com/s3cret", "https://[s3cret", "ftp://h/s3cret"])
+def test_a_variable_that_makes_no_address_stops_the_app_and_is_not_shown(
+    value: str, loaded: Load
+) -> None:
+    """Without a scheme a secret would go out as it is, over http."""
+    texts = (
+        "alerts: {webhook: '${HOOK}'}\n",
+        "ping_url: ${HOOK}\n",
+        "schedules: {a: {every: 1h, prompt: Go, ping_url: '${HOOK}'}}\n",
+    )
+    for text in texts:
+        with pytest.raises(MissingVariableError) as refused:
+            app_of(loaded(text, dotenv=f"HOOK={value}\n"), Bell())
+        assert "HOOK in .env makes no web address" in str(refused.value)
+        assert "s3cret" not in str(refused.value)
