@@ -40,9 +40,7 @@ def print_past(path: Path) -> None:
     So nothing is left of PM2's pipes: a daemon that stands still would block a print in the middle of a task,
     one that was killed would make it fail.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-    past = os.open(beside(path), flags, 0o600)
+    past, trouble = _opened(beside(path))
     for number in (1, 2):
         os.dup2(past, number)
     os.close(past)
@@ -53,6 +51,17 @@ def print_past(path: Path) -> None:
     logging.captureWarnings(True)
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread
+    if trouble:
+        log.warning("what is printed past the log is lost until the next start: %s", trouble)
+
+
+def _opened(file: Path) -> tuple[int, OSError | None]:
+    """The file, or nothing at all where it cannot be had: a log is no reason for an app not to run."""
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), None
+    except OSError as error:
+        return os.open(os.devnull, os.O_WRONLY), error
 
 
 class Words(io.TextIOBase):

@@ -73,17 +73,21 @@ class LogFile(logging.Handler):
         """Write one line. What cannot be written is counted: the app has better things to do than to fail here."""
         try:
             line = self.format(record)
-        except (TypeError, ValueError) as error:  # a message and arguments that do not fit
-            line = self._own(f"{record.msg!r}: {error}")
+        except Exception as error:  # noqa: BLE001  # a message and arguments that do not fit; any __str__ of a task's
+            line = self._own(f"{record.msg!r}: {error!r}")
         try:
             self._open()
             if self._lost:
                 self._write(self._own(f"{self._lost} lines before this one could not be written"))
                 self._lost = 0
             self._write(line)
-            self._tidy()
         except OSError:
             self._lost += 1
+            return
+        with contextlib.suppress(
+            OSError
+        ):  # the line is there; the next one tries to make room again
+            self._tidy()
 
     def close(self) -> None:
         """Let go of the file."""

@@ -396,3 +396,17 @@ def test_a_mistake_in_the_configuration_stands_in_the_apps_own_log(
     (stage.folder / "baton.yaml").write_text("consumers: 1\nwatcherz: {}\n")
     assert supervised(stage, channel[1]).wait(20) == 78
     assert "baton.yaml:2" in Log(stage.own_log).read_text()
+
+
+def test_an_app_works_also_where_it_cannot_log_and_logs_as_soon_as_it_can(
+    stage: Stage, channel: Channel
+) -> None:
+    stage.plan(print=["to nobody"])
+    stage.var.mkdir()
+    (stage.var / "logs").touch()  # no folder: as one that is full or belongs to another user
+    process = supervised(stage, channel[1])
+    wait_ready(stage, process)
+    (stage.var / "logs").unlink()
+    (stage.folder / "speak").touch()
+    wait_until(lambda: "still here" in Log(stage.own_log).read_text())
+    assert "lines before this one could not be written" in Log(stage.own_log).read_text()

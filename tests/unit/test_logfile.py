@@ -228,3 +228,26 @@ def test_the_files_of_an_app_are_found_by_its_whole_name(tmp_path: Path) -> None
         "b-redis.log", "b-redis.server.log", "b-redis.out",
     }  # fmt: skip
     assert {s.app for s in applogs.sources(tmp_path)} == {"b-redis", "b-poll-redis"}
+
+
+def test_a_line_that_is_written_is_not_called_lost_because_nothing_can_be_put_aside(
+    path: Path,
+) -> None:
+    (Path(f"{path}.1") / "in the way").mkdir(parents=True)
+    log = logger(path, most=500, kept=1)
+    for number in range(20):
+        log.info("line %d", number)
+    assert [entry["message"] for entry in lines(path)] == [f"line {n}" for n in range(20)]
+
+
+def test_what_cannot_be_said_fails_nobodys_work(path: Path) -> None:
+    class Odd:
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    log = logger(path)
+    log.info("it is %s", Odd())
+    log.info("%(name)s", {"other": 1})
+    first, second = lines(path)
+    assert "'it is %s': RuntimeError('no words')" in first["message"]
+    assert "KeyError('name')" in second["message"]
