@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import settings as types
+from durable.errors import CodecError
 from durable.records import Entry, Submission
 from producers import bookmark, poll_fates
 from producers.bookmark import Bookmark, Timing
@@ -85,7 +86,7 @@ class Harvest:
     def _made(self, item: Item) -> Submission | None:
         try:
             return self.recipe.submission(self._occasion(item))
-        except TemplateError as error:
+        except (TemplateError, CodecError) as error:
             if item.id not in self.put_off:
                 log.error("item %s is put off until its prompt can be made: %s", item.id, error)
             return None

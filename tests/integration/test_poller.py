@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import redis
 
+from durable.codec import dumps
 from durable.problems import Problems
 from durable.records import Record, State
 from durable.store import LeaseStore
@@ -22,7 +23,7 @@ from producers import bookmark
 from producers.bookmark import Bookmark, Timing
 from producers.harvest import VARIABLES
 from producers.poller import Poller
-from producers.recipe import Recipe
+from producers.recipe import Makers, Recipe
 from producers.sources import Fetched, Item, RefusedError, SourceError
 from settings import Duration
 from settings import Poller as Config
@@ -40,6 +41,7 @@ class FakeSource:
         self.place = ""
         self.more, self.wait_s = False, 0.0
         self.again: str | None = None
+        self.extra: tuple[Item, ...] = ()
         self.asked: list[str] = []
 
     def fetch(self, place: str, stopped: Callable[[], bool]) -> Fetched:
@@ -47,7 +49,7 @@ class FakeSource:
         if self.error:
             raise self.error
         items = tuple(Item(i, {"id": i, "title": f"t{i}"}) for i in self.ids)
-        return Fetched(items, self.place, self.more, self.wait_s, self.again)
+        return Fetched((*self.extra, *items), self.place, self.more, self.wait_s, self.again)
 
 
 class Rig:
@@ -409,6 +411,21 @@ def test_an_item_whose_prompt_cannot_be_made_holds_up_no_other_and_is_not_forgot
     rig.config = Config(name="issues", every=Duration(300), command=("x",), prompt="{{ id }}")
     rig.restart()
     assert rig.poll() == ["a"]
+
+
+def test_an_item_that_no_message_can_hold_holds_up_no_other(rig: Rig) -> None:
+    def written(prompt: str, **fields: Any) -> Any:
+        dumps(fields["context"])
+        return makers(Path("/base")).claude_submission(prompt, **fields)
+
+    deep: Any = 1
+    for _ in range(500):
+        deep = {"in": deep}
+    new = Makers(written, makers(Path("/base")).task_submission, Path("/base"))
+    rig.poller.harvest.recipe = Recipe(rig.config, "poller", VARIABLES, new)
+    rig.source.extra = (Item("deep", {"title": "t", "in": deep}),)
+    assert rig.poll("a", "b") == ["a: ta", "b: tb"]
+    assert "1 item is put off" in rig.problem
 
 
 def test_an_item_that_is_put_off_is_asked_for_again_where_the_source_says_so(rig: Rig) -> None:
