@@ -43,7 +43,11 @@ def parse(body: bytes, content_type: str, url: str) -> tuple[Item, ...]:
     import feedparser  # half a second, that only a poller of a feed pays
 
     headers = {"content-type": content_type, "content-location": url}
-    found = feedparser.parse(io.BytesIO(body), response_headers=headers)
+    try:
+        found = feedparser.parse(io.BytesIO(body), response_headers=headers)
+    except Exception as error:  # it raises anything: at a number that is no character, for one
+        words = f"{type(error).__name__}: {str(error)[:200]}"
+        raise SourceError(f"{shown(url)}: the feed cannot be read: {words}") from error
     if not found.get("version"):
         begin = ascii(body[:60].decode("utf-8", "replace"))
         raise SourceError(f"{shown(url)} answered no feed ({len(body)} bytes): {begin}")

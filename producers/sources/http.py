@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import jmespath
 from jmespath.exceptions import JMESPathError
@@ -15,7 +15,7 @@ from producers.sources import Fetched, Item, SourceError
 from producers.sources.access import Access
 from producers.sources.command import refuse_constant
 from producers.sources.place import Place
-from producers.sources.web import Answer, Request, Web, shown
+from producers.sources.web import Answer, Request, Web, joined, shown
 
 #: Followed in one fetch; what is beyond is fetched from there at once, in the next.
 PAGES_AT_ONCE = 20
@@ -115,7 +115,7 @@ class Http:
     def _next_page(self, data: Any, answer: Answer) -> str | None:
         if self.config.next == "link":
             to = _linked(answer.headers.get("link", ""))
-            return urljoin(answer.url, to) if to else None
+            return joined(answer.url, to) if to else None
         if self._next is None:
             return None
         found = _search(self._next, data, "next")
@@ -124,7 +124,7 @@ class Http:
         if not isinstance(found, str | int):
             raise SourceError(f"`next: {self.config.next}` finds neither text nor a number")
         if self.config.next_query is None:
-            return urljoin(answer.url, str(found))
+            return joined(answer.url, str(found))
         return _with_query(self.access.address, self.config.next_query, str(found))
 
 

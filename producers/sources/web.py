@@ -147,7 +147,7 @@ class Web:
 
 def redirected(request: Request, status: int, to: str) -> Request:
     """The request to make instead. Raises SourceError where a secret would go to another host."""
-    url = urljoin(request.url, to)
+    url = joined(request.url, to)
     old, new = urlsplit(request.url), urlsplit(url)
     if new.scheme not in ("http", "https"):
         raise SourceError(f"{shown(request.url)} sent us to {shown(url)}, which is no web address")
@@ -160,6 +160,16 @@ def redirected(request: Request, status: int, to: str) -> Request:
     stays = status in (307, 308) or request.method == "GET"
     method, body = (request.method, request.body) if stays else ("GET", None)
     return Request(url, method, request.headers, body, request.credentials)
+
+
+def joined(url: str, to: str) -> str:
+    """Where the server at `url` sends us, as a whole. Raises SourceError for what is no address."""
+    try:
+        found = urljoin(url, to)
+        _ = urlsplit(found).port  # which is read only when it is asked for
+    except ValueError as error:
+        raise SourceError(f"{shown(url)} sends us to what is no address: {error}") from error
+    return found
 
 
 def asked_to_wait(headers: Mapping[str, str], now: float) -> float:
@@ -180,7 +190,7 @@ def _retry_after(text: str, now: float) -> float:
         return float(text)
     try:
         return parsedate_to_datetime(text).timestamp() - now
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0
 
 

@@ -181,6 +181,7 @@ NOW = 1_800_000_000.0
         ({"retry-after": "Fri, 15 Jan 2027 08:01:00 GMT"}, 60),
         ({"retry-after": "soon"}, 0),
         ({"retry-after": "99999999"}, 86_400),
+        ({"retry-after": "Mon, 01 Jan 99999999999999 00:00:00 GMT"}, 0),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1800000090"}, 90),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"}, 30),
         ({"x-ratelimit-remaining": "7", "x-ratelimit-reset": "1800000090"}, 0),
@@ -403,6 +404,16 @@ def test_a_redirect_is_followed_but_not_with_credentials_to_another_host(web: We
     assert "no web address" in refused(http(web))
 
 
+@pytest.mark.parametrize("nowhere", ["http://[", "//[::1", "http://127.0.0.1:port/"])
+def test_an_address_that_is_none_is_a_failure_like_any_other(web: WebServer, nowhere: str) -> None:
+    web.replies["/"] = Reply(status=302, headers={"Location": nowhere})
+    assert "is no address" in refused(http(web))
+    web.replies["/"] = said([{"id": 1}], headers={"Link": f'<{nowhere}>; rel="next"'})
+    assert "is no address" in refused(http(web, next="link"))
+    web.replies["/"] = said({"data": [{"id": 1}], "next": nowhere})
+    assert "is no address" in refused(http(web, items="data", next="next"))
+
+
 def test_a_redirect_loop_ends(web: WebServer) -> None:
     web.replies["/"] = Reply(status=302, headers={"Location": "/"})
     assert "more than 5 times" in refused(http(web))
@@ -455,6 +466,13 @@ def test_a_feed_that_is_cut_off_or_none_is_refused(web: WebServer) -> None:
     for body in (b"", b"<html><body>Sorry</body></html>", b"{}"):
         web.replies["/"] = Reply(body)
         assert "no feed" in refused(feed(web))
+
+
+@pytest.mark.parametrize("odd", [b"&#x110000;", b"&#99999999999;", b"&#xD800;"])
+def test_a_feed_that_its_parser_falls_over_is_refused(web: WebServer, odd: bytes) -> None:
+    """Such a number is no character, and elsewhere than in a text the parser does not look after it."""
+    web.replies["/"] = Reply(ATOM.replace(b"<updated>", odd + b"<updated>&", 1))
+    assert "the feed cannot be read" in refused(feed(web))
 
 
 def test_a_feed_with_a_small_mistake_is_read(web: WebServer) -> None:
