@@ -408,5 +408,6 @@ def test_an_app_works_also_where_it_cannot_log_and_logs_as_soon_as_it_can(
     wait_ready(stage, process)
     (stage.var / "logs").unlink()
     (stage.folder / "speak").touch()
+    wait_until(stage.own_log.exists)
     wait_until(lambda: "still here" in Log(stage.own_log).read_text())
     assert "lines before this one could not be written" in Log(stage.own_log).read_text()
