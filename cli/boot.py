@@ -132,6 +132,8 @@ def _launchd(about: unit.Boot, system: bool, into: Path | None) -> Target:
 
 def _install(found: Target, *, by_hand: bool) -> int:
     """Write the unit and enable it; where no systemd runs, leave it in the state folder and say what to do."""
+    if found.kind != "launchd" and (why := unit.unfit(found.boot)):
+        raise CliError(f"No unit of systemd can name this folder: {why}.", "Rename it.")
     if found.kind != "launchd" and not by_hand and not BOOTED.is_dir():
         left = found.boot.var / found.file.name
         _write(left, found.text, 0o600)

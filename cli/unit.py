@@ -72,6 +72,20 @@ def systemd(boot: Boot) -> str:
     return _HEAD + "\n".join(kept) + "\n"
 
 
+def unfit(boot: Boot) -> str:
+    """Return the folder that no unit of systemd can name, and why; "" when both can stand in one.
+
+    systemd takes no program whose path holds a quote or a backslash, whatever is done about it (it calls the whole
+    unit bad, at the next boot), cuts blanks off the end, and a line that ends within a path begins another setting.
+    """
+    if not str(boot.var).isprintable():
+        return f"{str(boot.var)!r} holds a character that ends a line or cannot be seen"
+    root = str(boot.root)
+    if not root.isprintable() or set(root) & set("\"'\\") or root != root.rstrip():
+        return f"{root!r} holds a quote, a backslash, a blank at its end or what cannot be seen"
+    return ""
+
+
 def launchd(boot: Boot) -> bytes:
     """Return the job for launchd, which has no command for a stop: a shutdown there is a kill, and loses nothing."""
     import plistlib

@@ -221,3 +221,27 @@ def test_a_user_without_a_name_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HOME", "/somewhere")
     nobody = boot._user(2**31 - 7)
     assert (nobody.pw_name, nobody.pw_dir) == (str(2**31 - 7), "/somewhere")
+
+
+@pytest.mark.parametrize("name", ["bob's", 'a "b"', "back\\", "end ", "a\nOnFailure=evil", "a\rb"])
+def test_a_folder_that_no_unit_can_name_is_refused_before_anything_is_written(
+    name: str, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd would call the unit bad at the next boot, or take a part of the name for a setting."""
+    found = unit.unfit(about(folder=f"/srv/{name}"))
+    assert repr(f"/srv/{name}") in found or repr(f"/srv/{name}/var") in found
+    monkeypatch.setattr(unit, "unfit", lambda boot: found)
+    assert main(["boot", "install"]) == 1
+    assert "No unit of systemd can name this folder" in capsys.readouterr().err
+    assert not (here / "config").exists()
+
+
+@pytest.mark.parametrize("name", ["a b", "100%", "$HOME", "über", "a;b#c"])
+def test_any_other_folder_is_fit(name: str) -> None:
+    assert unit.unfit(about(folder=f"/srv/{name}")) == ""
+
+
+def test_a_state_folder_may_hold_a_quote_but_no_end_of_a_line() -> None:
+    plain = about()
+    assert unit.unfit(plain._replace(var=Path("/srv/bob's"))) == ""
+    assert "ends a line" in unit.unfit(plain._replace(var=Path("/srv/a\nOnFailure=evil")))
