@@ -17,7 +17,7 @@ from durable.errors import BatonError, UnknownTaskError
 from durable.identity import person
 from durable.queue import BatonHuey
 from durable.records import Submission
-from durable.results import BatonResult
+from durable.results import BatonResult, TaskFailed
 
 config = _settings.load()
 huey = BatonHuey(config.instance, url=config.redis.url)
@@ -217,4 +217,4 @@ def _submission(
     return huey.serialize_task(task).submission
 
 
-__all__ = ["claude", "config", "cron", "huey"]
+__all__ = ["TaskFailed", "claude", "config", "cron", "huey"]
