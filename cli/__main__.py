@@ -5,6 +5,7 @@ Exit status: 0 done, 1 failed, 2 not understood.
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import os
@@ -17,6 +18,8 @@ from cli.parser import NEWCOMER, PASSED_THROUGH, parser
 from cli.terminal import print_json, printable, wrapped
 
 FAILED = 1
+#: What a machine is to blame for when nothing can be written, and not a mistake of ours.
+_NO_WRITING = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -75,6 +78,9 @@ def _message(error: Exception) -> str | None:
             f"Redis does not answer: {error}\n"
             "  ./baton status shows whether it runs; ./baton up starts it."
         )
+    if isinstance(error, OSError) and error.errno in _NO_WRITING:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}.\n  ./baton doctor looks at folders, rights and room."
     return None
 
 

@@ -1,6 +1,7 @@
 """The command line's grammar: verbs, help, exit statuses, and what a call loads."""
 
 import argparse
+import errno
 import importlib
 import subprocess
 import sys
@@ -170,6 +171,19 @@ def test_what_a_verb_cannot_do_is_one_message_with_its_remedy(
     monkeypatch.setattr("cli.__main__._function", refuse)
     assert main(["status"]) == 1
     assert capsys.readouterr().err == "It is broken.\n  Mend it.\n"
+
+
+def test_a_disk_on_which_nothing_can_be_written_is_one_message_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(args: argparse.Namespace) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", "/srv/var/claude-path")
+
+    monkeypatch.setattr("cli.up.up", full)
+    assert main(["up"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("/srv/var/claude-path: No space left on device.\n")
+    assert "./baton doctor" in said
 
 
 def test_a_mistake_of_ours_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch) -> None:
