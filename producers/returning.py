@@ -56,7 +56,7 @@ class Returns:
         if record is None or record.state not in UNDONE:
             self.store.refuse(self.source, task_id, "")  # gone, or somebody else was faster
             return
-        if self._is_another_s(task_id, record):
+        if self._is_another_s(task_id, record) or self._is_on_its_way(task_id):
             return
         try:
             if task_id not in self.finisher.open:
@@ -79,6 +79,10 @@ class Returns:
         still_claimed = os.path.isdir(self.ledger.folder_of(task_id))
         return still_claimed or (lodged is not None and not os.path.lexists(lodged.path))
 
+    def _is_on_its_way(self, task_id: str) -> bool:
+        """Whether the file is being put away: the record does not say yet where it is, or says where it was once."""
+        return task_id in self.finisher.known and task_id not in self.finisher.open
+
     def _bring_back(self, task_id: str, record: Record) -> Claim:
         lodged = heard(record.file)
         if lodged is None or not is_id(task_id):  # a foreign hand in Redis may write any text
@@ -100,7 +104,9 @@ class Returns:
     def _move(self, lodged: Lodged, claim: Claim) -> None:
         """Doing it again after a crash finishes it; a file that has come to the old place since stays there."""
         if os.path.isfile(claim.path) and not _same(lodged.path, claim):
-            return
+            if not self._is_reserved(lodged, claim):
+                return
+            os.unlink(claim.path)
         where = shown(lodged.path)
         try:
             same = self.ledger.holds(lodged.path, lodged.sha256, self.finisher.stopped)
@@ -113,6 +119,12 @@ class Returns:
                 f"{where} has another content than its task was given; drop it to have it done anew"
             )
         put_away(lodged.path, claim.folder, os.fsencode(claim.file_name), claim.id)
+
+    def _is_reserved(self, lodged: Lodged, claim: Claim) -> bool:
+        """Whether what is there is no more than the name, which putaway.py takes first where links cannot be had."""
+        if os.path.getsize(claim.path) or not os.path.isfile(lodged.path):
+            return False
+        return not self.ledger.holds(claim.path, lodged.sha256, self.finisher.stopped)
 
 
 def _same(path: bytes, claim: Claim) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from durable import identity
 from durable.records import State, Submission
@@ -151,6 +152,40 @@ def test_what_else_lies_in_failed_under_the_name_of_a_file_stops_nothing(
     [task] = rig.store.page(State.FAILED)
     assert json.loads(task.file)["path"] == f"{rig.failed}/a (2).txt"
     assert "trying again" not in caplog.text
+
+
+def test_a_wish_waits_until_the_record_knows_where_the_file_was_put(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.drop("a.txt")
+    [task] = rig.settle()
+
+    def away(files: object) -> int:
+        raise redis.ConnectionError("away")
+
+    monkeypatch.setattr(rig.store, "placed", away)
+    rig.end(State.FAILED)
+    assert (rig.failed / "a.txt").exists()
+    monkeypatch.undo()
+    rig.store.want(task.id)
+    rig.step(10.0)
+    rig.step(10.0)
+    assert rig.store.record(task.id).refused == ""  # type: ignore[union-attr]
+    assert rig.store.record(task.id).state is State.QUEUED  # type: ignore[union-attr]
+    assert in_claim(rig, task.id) == [b"hello"]
+
+
+def test_a_name_that_was_only_reserved_before_a_crash_is_not_taken_for_the_file(rig: Rig) -> None:
+    """Without hard links an empty file holds the name until the real one replaces it."""
+    task_id = failed(rig)
+    claim = rig.inbox / ".claimed" / task_id
+    claim.mkdir()
+    (claim / "a.txt").touch()
+    rig.store.want(task_id)
+    rig.step()
+    assert in_claim(rig, task_id) == [b"hello"]
+    assert rig.store.record(task_id).state is State.QUEUED  # type: ignore[union-attr]
+    assert not (rig.failed / "a.txt").exists()
 
 
 @pytest.mark.parametrize(("field", "name"), [("file", "../../evil"), ("name", "../../evil")])
