@@ -142,15 +142,26 @@ class _Reader:
 def _end(process: subprocess.Popen[bytes], group: int) -> None:
     """Leave nothing of the program's group behind, also of one that ended well."""
     if process.poll() is None:
-        signal_group(group, signal.SIGTERM)
+        _signal(process, group, signal.SIGTERM)
         until = time.monotonic() + _GRACE_S
         while process.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
-    signal_group(group, signal.SIGKILL)
+    _signal(process, group, signal.SIGKILL)
     process.wait()
     for stream in (process.stdout, process.stderr):
         if stream:
             stream.close()
+
+
+def _signal(process: subprocess.Popen[bytes], group: int, number: signal.Signals) -> None:
+    """To the group, and to a program that has left it for a session or a group of its own."""
+    signal_group(group, number)
+    if process.poll() is None:  # not waited for, so the number is still its own
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getpgid(process.pid) == process.pid:
+                os.killpg(process.pid, number)
+            else:
+                os.kill(process.pid, number)
 
 
 def _ending(returncode: int) -> str:

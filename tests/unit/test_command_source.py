@@ -115,6 +115,27 @@ def test_a_program_that_closes_its_output_and_goes_on_is_ended_too(tmp_path: Pat
         run("import os, time; os.close(1); os.close(2); time.sleep(60)", tmp_path, timeout_s=0.5)
 
 
+@pytest.mark.parametrize("leave", ["os.setsid()", "os.setpgid(0, 0)"])
+def test_a_program_that_has_left_its_group_is_ended_too(tmp_path: Path, leave: str) -> None:
+    pid = tmp_path / "pid"
+    code = f"""
+import os, pathlib, signal, time
+{leave}
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path({str(pid)!r}).with_suffix(".new").write_text(str(os.getpid()))
+os.rename({str(pid)!r} + ".new", {str(pid)!r})
+time.sleep(60)
+"""
+    argv, env = [sys.executable, "-c", code], {"PATH": os.environ["PATH"]}
+    found = Command(argv, 50.0, tmp_path, env, tmp_path / "lock")
+    begun = time.monotonic()
+    with pytest.raises(Stopped):
+        found.fetch("", pid.exists)
+    assert time.monotonic() - begun < 40
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
 def test_a_program_that_prints_without_end_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
