@@ -81,8 +81,8 @@ class Work:
         """By attempt: when its tool was first and last alive, ns of the one clock of this machine."""
         found = {}
         for file in self.folder.glob(f"lives-*{task_id}*"):
-            beats = [int(line) for line in file.read_text().split()]
-            found[file.name] = (beats[0], beats[-1])
+            if beats := [int(line) for line in file.read_text().split()]:
+                found[file.name] = (beats[0], beats[-1])
         return found
 
 

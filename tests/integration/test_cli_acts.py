@@ -222,7 +222,7 @@ def test_an_age_that_is_none_is_not_understood(call: Call, age: str) -> None:
 IN_PROCESS = {
     "status": [], "list": [], "show": ["a"], "logs": ["a"], "why": ["a"], "costs": [],
     "cancel": ["a"], "retry": ["a"], "hold": ["a"], "release": ["a", "b"], "prune": ["1d"],
-    "pause": [], "unpause": [],
+    "pause": [], "unpause": [], "alerts": [],
 }  # fmt: skip
 WITH_TASKS = {"add": ["x"], "schedules": [], "run": ["x"], "poll": ["x"]}
 
