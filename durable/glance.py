@@ -118,7 +118,7 @@ class _Wire:
         self._socket = _connected(parts)
         self._reader = hiredis.Reader()
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
-        if password:
+        if user or password:  # an ACL user may have none
             self.exchange([("AUTH", *([user] if user else []), password)])
         in_path = "" if parts.scheme == "unix" else parts.path.strip("/")
         if (number := query.get("db", [in_path])[0]) not in ("", "0"):

@@ -90,6 +90,17 @@ def test_a_database_and_a_password_in_the_url_are_kept_to(private_server: Privat
     assert quick._whole is None
 
 
+def test_a_user_without_a_password_is_that_user(private_server: PrivateServer) -> None:
+    private_server.client().acl_setuser(
+        "guest", enabled=True, nopass=True, categories=["+@all"], keys=["*"]
+    )
+    path = quote(str(private_server.socket))
+    quick = Glance(f"unix://guest@{path}")
+    assert quick.hget("k", "f") is None
+    assert quick._whole is None
+    assert "guest" in [one["user"] for one in private_server.client().client_list()]
+
+
 def test_what_is_wrong_is_said_by_redis_py(private_server: PrivateServer) -> None:
     private_server.client().config_set("requirepass", "secret")
     with pytest.raises(redis.AuthenticationError):
