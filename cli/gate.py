@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from cli.queue import SHORT
-from cli.terminal import moment, paint
+from cli.terminal import moment, paint, printable
 from durable.records import closed_for
 from durable.remedies import remedy as remedy
 
@@ -19,8 +19,9 @@ def sentence(entry: GateEntry) -> str:
     since = f"since {moment(entry.since_ms)}"
     until = f", until {moment(entry.until_ms)}" if entry.until_ms else ""
     in_vain = f"; tried {entry.tries} times in vain" if entry.tries else ""
-    why = f": {entry.why}" if entry.why else ""
-    closed = paint(f"gate closed for {closed_for(entry.scope)}: {entry.reason}", "red")
+    why = f": {printable(entry.why)}" if entry.why else ""
+    shut = printable(f"gate closed for {closed_for(entry.scope)}: {entry.reason}")
+    closed = paint(shut, "red")
     return f"{closed} ({since}{until}{in_vain}{_trying(entry)}){why}\n    → {remedy(entry)}"
 
 

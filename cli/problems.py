@@ -28,7 +28,8 @@ def lines(store: Views) -> list[str]:
 
 def sentence(problem: Problem, now_ms: int) -> str:
     """Return what stands in whose way, where, and since when."""
-    about = f"{paint(problem.subject, 'red')} on {problem.host}: {printable(problem.text)}"
+    subject, host = printable(problem.subject), printable(problem.host)
+    about = f"{paint(subject, 'red')} on {host}: {printable(problem.text)}"
     line = f"{about} (since {moment(problem.since_ms)})"
     if problem.is_stale(now_ms):
         quiet = ago(problem.seen_ms, now_ms)

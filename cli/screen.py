@@ -126,7 +126,8 @@ def _alarms(instance: Instance) -> Iterator[str]:
     for problem in tasks.problems if tasks else ():
         yield problems.sentence(problem, tasks.now_ms) if tasks else ""
     for notice in instance.missing:
-        yield f"{paint(notice.problem, 'yellow')}\n    → {notice.remedy}"
+        words = printable(notice.problem, keep="\n")
+        yield f"{paint(words, 'yellow')}\n    → {printable(notice.remedy)}"
     if instance.apps and all(row["pid"] == 0 for row in instance.apps):
         yield "Nothing runs. ./baton up starts it."
     for words in reasons(instance.apps or ()):
@@ -203,6 +204,6 @@ def _recent(tasks: Queue, width: int | None) -> list[str]:
 
 def _notes(instance: Instance) -> Iterator[str]:
     for text in instance.settings.warnings:
-        yield paint("! ", "yellow") + text
+        yield paint("! ", "yellow") + printable(text, keep="\n")
     for text in billing.sentences(instance.claude):
         yield printable(text)

@@ -16,6 +16,7 @@ from cli import queue
 from cli.__main__ import main
 from cli.parser import parser
 from cli.pm2 import Pm2
+from durable.problems import Problems
 from durable.records import Lease, State, Submission
 from tests.conftest import ROOT
 from tests.site import Site
@@ -288,8 +289,14 @@ def test_what_a_task_or_a_person_wrote_moves_no_cursor_whichever_verb_says_it(
             id=task_id, body=b"{}", source=f"poller:{evil}", key=evil + task_id, kind="python"
         )
         site.store.submit([submission])
+    site.store.submit([Submission(id="cc3", body=b"{}", queue=f"q{evil}", lock=evil)])
+    site.store.announce("i:h:consumer-1", f"host{evil}", ["default"])
+    site.store.close_gate("all", "pause", by=evil, why=evil)
+    for subject in ("watcher:inbox", f"poller:{evil}"):
+        Problems(site.store.client, site.store.prefix, host=f"h{evil}").tell(subject, evil)
     looks = [
-        ("list",), ("status",), ("show", "aa1"), ("why", "aa1"), ("logs", "aa1"), ("show", evil),
+        ("list",), ("status",), ("why", "inbox"), ("why", "cc3"), ("show", "cc3"),
+        ("show", "aa1"), ("why", "aa1"), ("logs", "aa1"), ("show", evil),
         ("release", evil, evil + "2"), ("costs",), ("schedules",),
     ]  # fmt: skip
     acts = [("hold", "aa1", "--reason", evil), ("hold", "aa1"), ("retry", "aa1"), ("cancel", "bb2")]
