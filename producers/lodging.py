@@ -45,9 +45,10 @@ def heard(text: str) -> Lodged | None:
     try:
         said = json.loads(text)
         name, file_name = checked(said["name"], said["file"])
-        return Lodged(
-            os.fsencode(said["path"]), name, file_name, str(said["sha256"]), str(said["host"])
-        )
+        path = os.fsencode(said["path"])
+        if b"\0" in path or not os.path.isabs(path):
+            return None
+        return Lodged(path, name, file_name, str(said["sha256"]), str(said["host"]))
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -69,13 +69,11 @@ class Returns:
 
     def _is_another_s(self, task_id: str, record: Record) -> bool:
         """Whether the watcher of another machine is to answer: one of this name, or one that shares the ledger."""
-        if task_id in self.finisher.open:
+        lodged = heard(record.file)
+        if task_id in self.finisher.open or (lodged and lodged.host == host_id()):
             return False
         if not self._shared:
             return record.queue.startswith(OWN) and record.queue != self._queue
-        lodged = heard(record.file)
-        if lodged and lodged.host == host_id():
-            return False
         still_claimed = os.path.isdir(self.ledger.folder_of(task_id))
         return still_claimed or (lodged is not None and not os.path.lexists(lodged.path))
 

@@ -188,7 +188,10 @@ def test_a_name_that_was_only_reserved_before_a_crash_is_not_taken_for_the_file(
     assert not (rig.failed / "a.txt").exists()
 
 
-@pytest.mark.parametrize(("field", "name"), [("file", "../../evil"), ("name", "../../evil")])
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [("file", "../../evil"), ("name", "../../evil"), ("path", "evil"), ("path", "/evil\0")],
+)
 def test_a_place_that_somebody_changed_in_redis_leads_nowhere_else(
     rig: Rig, field: str, name: str
 ) -> None:
@@ -215,6 +218,23 @@ def test_an_id_in_redis_that_is_no_watcher_s_makes_no_folder(rig: Rig) -> None:
     assert rig.store.wanted("watcher:inbox") == {}
     assert list(rig.base.rglob("evil")) == []
     assert (rig.base / "mine").exists()
+
+
+def test_a_machine_that_is_called_something_else_now_knows_its_files(
+    tmp_path: Path, store: LeaseStore
+) -> None:
+    rig = Rig(tmp_path, store, queue="host:before")
+    rig.step()
+    rig.drop("a.txt")
+    [task] = rig.settle()
+    lease: Any = store.claim("tester", "n", ["host:before"], 30_000)
+    store.settle(lease, State.FAILED, outcome="crashed")
+    rig.step(1.5)
+    later = Rig(tmp_path, store, queue="host:after")
+    store.want(task.id)
+    later.step()
+    assert in_claim(later, task.id) == [b"hello"]
+    assert store.wanted("watcher:inbox") == {}
 
 
 def test_a_file_that_its_claimer_has_not_put_away_yet_is_left_to_it(
