@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
-from alerts.messages import NAMED, Condition, Incident, Message, Named, remedy
+from alerts.messages import NAMED, Condition, Incident, Message, Named, of_tasks, remedy
 from alerts.times import GROUP_MS
 from durable.alerting import Board, Change, News
 
@@ -83,29 +83,43 @@ class Ledger:
             message.tasks.append(Named(news.id, news.outcome, news.why))
             incident.tasks.append(news.id)
         message.remedy = remedy(message)
+        message.text = incident.text = of_tasks(message)
         self._touch("outbox", str(message.seq))
         self._touch("incidents", incident.key)
 
+    def _waiting(self, news: News) -> list[Message]:
+        """The messages about such tasks that are yet to go out."""
+        return [
+            message
+            for message in self.outbox.values()
+            if (message.kind, message.subject) == (news.what, news.source)
+            and message.state == "opened"
+            and not message.taken
+        ]
+
     def _gathering(self, news: News) -> Message | None:
-        for message in self.outbox.values():
-            same = (message.kind, message.subject) == (news.what, news.source)
-            if same and message.state == "opened" and not message.taken:
-                return message
-        return None
+        """The one that takes more in. One whose incident is over already only waits to be sent."""
+        still_open = (m for m in self._waiting(news) if self._key_of(m) in self.incidents)
+        return next(still_open, None)
 
     def _group(self, news: News, now: int) -> Message:
-        """The first of a source goes out at once, those that follow a minute after the one before."""
+        """The first of a source goes out at once, those that follow a minute after the one before.
+
+        One that follows what was over before it was told goes out with it: a task that is sent back and fails again
+        and again is to push nothing ahead of itself.
+        """
         same = [
             i for i in self.incidents.values() if (i.kind, i.subject) == (news.what, news.source)
         ]
-        due = max([now, *(incident.due_ms + GROUP_MS for incident in same)])
+        waiting = (message.due_ms for message in self._waiting(news))
+        due = max([now, *waiting, *(incident.due_ms + GROUP_MS for incident in same)])
         new_id = self._new_id()
         incident = Incident(
             id=new_id,
             key=f"{news.what}|{news.source}|{new_id}",
             kind=news.what,
             subject=news.source,
-            text=f"tasks of {news.source} that were {news.what} are so no longer",
+            text="",
             since_ms=news.at_ms or now,
             due_ms=due,
             remedy="",

@@ -96,7 +96,7 @@ def sentence(message: Message) -> str:
     """A message in words."""
     said = message.text
     if message.tasks and message.state == "opened":
-        said = _of_tasks(message)
+        said = of_tasks(message)
     if message.state == "over":
         said = f"over: {said}"
     if message.dropped:
@@ -104,7 +104,8 @@ def sentence(message: Message) -> str:
     return said
 
 
-def _of_tasks(message: Message) -> str:
+def of_tasks(message: Message) -> str:
+    """What tasks have come to, in words; names the first."""
     is_held = message.kind == "held"
     source = message.subject or "nobody in particular"
     why = f"{message.tasks[0].outcome}: {message.tasks[0].reason}".strip(": ")

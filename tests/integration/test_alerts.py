@@ -56,6 +56,26 @@ def test_what_happens_while_the_app_is_down_is_told_when_it_is_back(alert_site: 
     wait_until(lambda: site.of("failed") == ["opened", "over"])
 
 
+def test_tasks_that_were_sent_back_and_fail_again_before_anything_was_told_are_told_twice(
+    alert_site: SiteOf,
+) -> None:
+    site = alert_site()
+    site.begin()
+    site.end_alerts()
+    for task_id in ("a", "b"):
+        site.end(task_id)
+    for task_id in ("a", "b"):
+        site.store.requeue(task_id)
+    lease = site.store.claim("test", "again", ("default",), 30_000)
+    assert isinstance(lease, Lease)
+    site.store.settle(lease, State.FAILED, outcome="denied", reason="no Bash")
+    site.bear()
+    wait_until(lambda: site.of("failed") == ["opened", "over", "opened"])
+    assert [len(one["tasks"]) for one in site.told()] == [2, 0, 1]
+    [incident] = site.store.client.hvals("{baton}:alerts:incidents")
+    assert json.loads(incident)["text"] == "a task of cli failed: denied: no Bash (a)"
+
+
 def test_the_gate_a_source_a_budget_and_late_ticks_are_told_and_when_they_are_over(
     alert_site: SiteOf,
 ) -> None:

@@ -128,6 +128,31 @@ def test_an_end_never_overtakes_its_beginning() -> None:
     assert states == ["opened", "over"]
 
 
+def test_a_task_that_fails_again_before_the_first_failure_was_told_is_an_incident_of_its_own() -> (
+    None
+):
+    book = ledger()
+    book.take([failed("a")], NOW)
+    send_all(book, NOW)
+    book.take([failed("b"), failed("c"), back("b"), back("c")], NOW + 1)
+    book.take([failed("b")], NOW + 2)
+    assert send_all(book, NOW + 3) == []
+    told = send_all(book, NOW + GROUP_MS)
+    assert [(m.state, [t.id for t in m.tasks]) for m in told] == [
+        ("opened", ["b", "c"]),
+        ("over", []),
+        ("opened", ["b"]),
+    ]
+    assert [i.tasks for i in book.incidents.values()] == [["a"], ["b"]]
+
+
+def test_an_incident_says_what_is_the_matter_while_it_is_open() -> None:
+    book = ledger()
+    book.take([failed("a"), failed("b")], NOW)
+    [incident] = book.incidents.values()
+    assert incident.text == "2 tasks of cli failed; the first: denied: no Bash"
+
+
 def test_a_condition_is_told_once_and_when_it_is_over() -> None:
     book = ledger()
     for _ in range(3):
