@@ -139,7 +139,8 @@ def _compiled(name: str, path: str | None) -> Any:
 def _search(path: Any, data: Any, name: str) -> Any:
     try:
         return path.search(data)
-    except JMESPathError as error:
+    except (JMESPathError, TypeError, ValueError, RecursionError) as error:
+        # Not all of it is JMESPath's own: a filter `score > 5` raises TypeError where one score is text.
         raise SourceError(f"`{name}: {path.expression}`: {error}") from error
 
 

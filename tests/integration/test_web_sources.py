@@ -404,6 +404,14 @@ def test_a_redirect_is_followed_but_not_with_credentials_to_another_host(web: We
     assert "no web address" in refused(http(web))
 
 
+@pytest.mark.parametrize("items", ["[?score > `5`]", "[::0]"])
+def test_items_that_cannot_be_picked_are_a_failure_like_any_other(
+    web: WebServer, items: str
+) -> None:
+    web.replies["/"] = said([{"id": 1, "score": 7}, {"id": 2, "score": "n/a"}])
+    assert f"`items: {items}`" in refused(http(web, items=items))
+
+
 @pytest.mark.parametrize("nowhere", ["http://[", "//[::1", "http://127.0.0.1:port/"])
 def test_an_address_that_is_none_is_a_failure_like_any_other(web: WebServer, nowhere: str) -> None:
     web.replies["/"] = Reply(status=302, headers={"Location": nowhere})
