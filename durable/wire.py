@@ -90,9 +90,14 @@ def stepped(step: Step, answer: list[Any]) -> list[Submitted] | CursorMovedError
 
 def entry_args(entry: Entry) -> Iterable[object]:
     """The values of a journal's entry, as submit.lua takes them."""
-    says = {"what": entry.what, "about": entry.about, "count": entry.count}
-    says |= {name: text for name in ("until", "why") if (text := getattr(entry, name))}
+    says = {"what": entry.what, "about": _whole(entry.about), "count": entry.count}
+    says |= {name: _whole(text) for name in ("until", "why") if (text := getattr(entry, name))}
     return entry.journal, json.dumps(says), entry.place, int(entry.alone)
+
+
+def _whole(text: str) -> str:
+    """Half a character, which a source's answer can hold, becomes an escape: Lua refuses a message with one."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def chord_args(chord: Chord) -> Iterable[object]:

@@ -130,3 +130,11 @@ def test_of_several_submits_in_one_trip_each_stands_for_itself(store: LeaseStore
     assert [len(store.journal(name)) for name in "abc"] == [1, 0, 1]
     assert store.record("b") is None
     assert store.submit_all([]) == []
+
+
+def test_half_a_character_stands_in_the_journal_as_an_escape(store: LeaseStore) -> None:
+    """A source's error may quote what it answered, and JSON can write half a character."""
+    said = Entry(journal="poller:news", what="failed", about="a\ud800", why="it has \udcff 😀")
+    store.submit([], None, [said])
+    [told] = store.journal("poller:news")
+    assert (told.about, told.why) == ("a\\ud800", "it has \\udcff 😀")
