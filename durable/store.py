@@ -97,7 +97,7 @@ class LeaseStore(Views, Scripts):
 
     def refuse(self, source: str, task_id: str, reason: str) -> bool:
         """Say why the file cannot be brought back; False when nobody wants it any more."""
-        return bool(self._run("refuse", source, task_id, reason))
+        return bool(self._run("refuse", source, task_id, wire.whole(reason)))
 
     # -- consumers
 
@@ -201,7 +201,14 @@ class LeaseStore(Views, Scripts):
         `member_value` is what a chord gets of the task; `values` are stored and `forget` removed as Huey's own.
         `then` is a claim for the same trip to the server; its answer is left in it.
         """
-        args: list[object] = [lease.id, lease.token, state.value, outcome, reason, result]
+        args: list[object] = [
+            lease.id,
+            lease.token,
+            state.value,
+            outcome,
+            wire.whole(reason),
+            result,
+        ]
         args += [retry_ms, body, written(costs), session, len(follow)]
         for task in follow:
             args.extend(wire.submission_args(task))
@@ -231,7 +238,7 @@ class LeaseStore(Views, Scripts):
 
         Without `excused` the start counts towards STARTS_CAP: for an owner that died with it.
         """
-        args = (task_id, token, outcome, reason, delay_ms, written(costs), session)
+        args = (task_id, token, outcome, wire.whole(reason), delay_ms, written(costs), session)
         return bool(self._run("release", *args, int(excused)) == b"ok")
 
     def price(self, task_id: str, attempt: int, costs: Sequence[Cost]) -> bool:
@@ -320,7 +327,7 @@ class LeaseStore(Views, Scripts):
 
     def hold(self, task_id: str, reason: str) -> State:
         """Put a waiting task aside until a person requeues it; answers the state it was found in."""
-        return self._found(task_id, self._run("hold", task_id, reason))
+        return self._found(task_id, self._run("hold", task_id, wire.whole(reason)))
 
     def hasten(self, task_id: str) -> State:
         """Make a waiting task the next of its priority; answers the state it was found in."""

@@ -90,13 +90,16 @@ def stepped(step: Step, answer: list[Any]) -> list[Submitted] | CursorMovedError
 
 def entry_args(entry: Entry) -> Iterable[object]:
     """The values of a journal's entry, as submit.lua takes them."""
-    says = {"what": entry.what, "about": _whole(entry.about), "count": entry.count}
-    says |= {name: _whole(text) for name in ("until", "why") if (text := getattr(entry, name))}
+    says = {"what": entry.what, "about": whole(entry.about), "count": entry.count}
+    says |= {name: whole(text) for name in ("until", "why") if (text := getattr(entry, name))}
     return entry.journal, json.dumps(says), entry.place, int(entry.alone)
 
 
-def _whole(text: str) -> str:
-    """Half a character, which a source's answer can hold, becomes an escape: Lua refuses a message with one."""
+def whole(text: str) -> str:
+    """Text with an escape in the place of each half of a character: neither Redis nor its Lua takes one.
+
+    A source's answer can hold it, and the text of an error that names a file.
+    """
     return text.encode("utf-8", "backslashreplace").decode()
 
 

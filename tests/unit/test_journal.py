@@ -138,3 +138,17 @@ def test_half_a_character_stands_in_the_journal_as_an_escape(store: LeaseStore) 
     store.submit([], None, [said])
     [told] = store.journal("poller:news")
     assert (told.about, told.why) == ("a\\ud800", "it has \\udcff 😀")
+
+
+def test_half_a_character_in_the_words_of_an_error_costs_no_task_its_retries(
+    store: LeaseStore,
+) -> None:
+    store.submit([sub("a")])
+    store.settle(claim(store), State.SCHEDULED, outcome="crashed", reason="no file caf\udce9")
+    assert state(store, "a") is State.QUEUED
+    record = store.record("a")
+    assert record
+    assert record.reason == "no file caf\\udce9"
+    store.release("a", claim(store).token, outcome="interrupted", reason="\udce9")
+    store.hold("a", "\udce9")
+    assert state(store, "a") is State.HELD
