@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cli import gate, problems, queue
 from cli.apps import App
 from cli.converge import Steps
+from cli.locks import live_holder, lock_path
 from cli.missing import notices
 from cli.pm2 import Process
 from cli.readiness import Failure, is_ready, problem_of
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from durable.records import GateEntry
     from settings import Settings
 
+OUTSIDE = "outside PM2"
 # States of an app that ask for no reason.
-_FINE = {"ready", "draining", "drained", "not started"}
+_FINE = {"ready", "draining", "drained", "not started", OUTSIDE}
 
 
 def print_up(
@@ -107,16 +109,25 @@ def app_facts(
 
 
 def _app_facts(var: Path, name: str, process: Process | None) -> dict[str, Any]:
-    state = _state(var, name, process)
+    outside = _outside(var, name, process)
+    state = OUTSIDE if outside else _state(var, name, process)
     return {
         "name": name,
         "state": state,
         "reason": "" if state in _FINE else _reason(var, name, process),
-        "pid": process.pid if process and process.runs else 0,
+        "pid": process.pid if process and process.runs else outside,
         "memory_bytes": process.memory_bytes if process and process.runs else 0,
         "started_ms": process.started_ms if process and process.runs else 0,
         "restarts": process.restarts if process else 0,
     }
+
+
+def _outside(var: Path, name: str, process: Process | None) -> int:
+    """The pid of an app that works on without this PM2, whose daemon was killed or lives in another PM2_HOME; or 0."""
+    if process and process.pid:
+        return 0
+    held = live_holder(lock_path(var, name))
+    return held.pid if held else 0
 
 
 def _reason(var: Path, name: str, process: Process | None) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from cli import billing, costs, gate, hosts, look, problems, producing, queue
-from cli.report import app_table, reasons
+from cli.report import OUTSIDE, app_table, reasons
 from cli.terminal import (
     ago,
     breadth,
@@ -130,6 +130,9 @@ def _alarms(instance: Instance) -> Iterator[str]:
         yield f"{paint(words, 'yellow')}\n    → {printable(notice.remedy)}"
     if instance.apps and all(row["pid"] == 0 for row in instance.apps):
         yield "Nothing runs. ./baton up starts it."
+    if outside := [row["name"] for row in instance.apps or () if row["state"] == OUTSIDE]:
+        words = f"{len(outside)} of {len(instance.apps or ())} apps run, and this PM2 does not look after them."
+        yield f"{words}\n    → ./baton up takes them over; ./baton doctor says more"
     for words in reasons(instance.apps or ()):
         yield paint("! ", "yellow") + words
 

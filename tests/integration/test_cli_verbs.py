@@ -208,7 +208,6 @@ def test_status_names_what_opens_the_gate(site: Site, reason: str, remedy: str) 
 def test_status_says_what_is_missing(site: Site) -> None:
     said = baton(site, "status")
     assert "Claude Code is not found" in said
-    assert "Nothing runs" in said
 
 
 def attempt(site: Site, task_id: str, number: int, *events: dict[str, Any]) -> Path:
@@ -362,3 +361,16 @@ def test_a_down_that_fails_leaves_the_consumers_at_work(short_tmp: Path) -> None
     assert "Redis does not answer" in baton(away, "down", "--drain", status=1)
     assert not (away.folder / "var" / "stopping").exists()
     away.close()
+
+
+def test_what_outlives_its_pm2_is_not_called_gone(site: Site) -> None:
+    """The daemon was killed, or the shell names another PM2_HOME: the apps work on."""
+    redis_pid = int((site.folder / "var" / "locks" / "baton-redis.lock").read_text().split()[0])
+    rows = {row["name"]: row for row in facts(site, "status")["apps"]}
+    assert (rows["baton-redis"]["state"], rows["baton-redis"]["pid"]) == ("outside PM2", redis_pid)
+    assert rows["baton-consumer-1"]["state"] == "not started"
+    said = baton(site, "status")
+    assert "1 of 3 apps run, and this PM2 does not look after them" in said
+    assert "Nothing runs" not in said
+    site.stop("redis")
+    assert "Nothing runs" in baton(site, "status")
