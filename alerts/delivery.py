@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 import settings as types
+from producers.sources.alarm import OutOfTimeError, at_most
 from producers.sources.command import environment
 
 _AGENT = "baton (alerts; +python urllib3)"
@@ -96,25 +97,33 @@ class Web:
     def ask(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> None:
         """Raises DeliveryError unless the answer is 2xx."""
         deadline = time.monotonic() + self.timeout_s
+        response: urllib3.BaseHTTPResponse | None = None
         try:
-            response = self._pool.request(
-                method,
-                url,
-                body=body,
-                headers={"user-agent": _AGENT, **headers},
-                redirect=False,
-                preload_content=False,
-                timeout=urllib3.Timeout(total=self.timeout_s),
-            )
-            try:
+            with at_most(
+                self.timeout_s
+            ):  # urllib3's own limit begins anew with each byte of a head
+                response = self._pool.request(
+                    method,
+                    url,
+                    body=body,
+                    headers={"user-agent": _AGENT, **headers},
+                    redirect=False,
+                    preload_content=False,
+                    timeout=urllib3.Timeout(total=self.timeout_s),
+                )
                 self._read(response, deadline)
-            finally:
-                response.close()
+        except OutOfTimeError:
+            if response is None:
+                words = f"{shown(url)} has not answered within {self.timeout_s:g} s"
+                raise DeliveryError(words) from None
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             # urllib3's own words hold the address.
             raise DeliveryError(
                 f"{shown(url)} cannot be reached ({type(error).__name__})"
             ) from None
+        finally:
+            if response is not None:
+                response.close()
         if not 200 <= response.status < 300:
             words = f"{shown(url)} answered {response.status}"
             raise DeliveryError(words, permanent=response.status in _NEVER)
