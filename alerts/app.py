@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -32,6 +33,8 @@ from producers.bell import Bell, cancel_last_moment, stop_on_signals
 
 log = logging.getLogger(__name__)
 
+#: The standing problem of a part of the look that fails.
+BROKEN = "alerts:look"
 #: The most that a ping may take, s.
 _PING_TIMEOUT_S = 10.0
 
@@ -50,12 +53,16 @@ class App:
     ) -> None:
         self.sentry, self.host, self.outage, self.pinger = sentry, host, outage, pinger
         self._clock = clock
+        self._failed = False
         self.redis = Patience("Redis", log, cap_s=LOOK_S)
         self._slow_at = clock()
         self._ping_at = clock() + PING_S  # after a boot, the others begin as this one does
 
     def step(self) -> float:
-        """Look once; seconds until the next look. Never raises redis.RedisError."""
+        """Look once; seconds until the next look.
+
+        Raises nothing: what stands in Redis stands there after a restart, too.
+        """
         slow = self._clock() >= self._slow_at
         if slow:
             self._slow_at = self._clock() + SLOW_LOOK_S
@@ -67,21 +74,46 @@ class App:
             if self.outage:
                 self.outage.away(str(error))
             ill = [f"Redis does not answer: {error}"]
+        except Exception as error:  # noqa: BLE001  # logged with its trace in _mistake
+            ill = [self._mistake(error)]
         else:
+            self._failed = False
             self.redis.worked()
             if self.outage:
                 self.outage.back()
         self._ping(ill)
         return LOOK_S
 
+    def _mistake(self, error: Exception) -> str:
+        """Nobody foresaw this: it is said once in the log, and to status and the watchdog as long as it lasts."""
+        self.sentry.forget()
+        if not self._failed:
+            log.error("a look failed; the next ones are made all the same", exc_info=error)
+        self._failed = True
+        words = f"the alerts app cannot look: {error!r}"
+        with contextlib.suppress(redis.RedisError):
+            self.host.problems.tell(BROKEN, words)
+        return words
+
     def _look(self, *, slow: bool) -> list[str] | None:
         """Why not all is well, if it is for this host to say now."""
         if slow:
             self.host.look()
         on_watch = self.sentry.look(slow=slow)
+        self._tell_broken()
         if not on_watch or self.pinger is None or self._clock() < self._ping_at:
             return None
         return self.sentry.ill(self.sentry.store.now_ms())
+
+    def _tell_broken(self) -> None:
+        """Where a part of the look is broken, `status` says so, and the rest of the look sends it."""
+        broken = "; ".join(
+            f"{part} cannot be looked at: {why}" for part, why in self.sentry.broken.items()
+        )
+        if broken:
+            self.host.problems.tell(BROKEN, f"{broken}")
+        else:
+            self.host.problems.clear(BROKEN)
 
     def _ping(self, ill: list[str] | None) -> None:
         if self.pinger is None or ill is None or self._clock() < self._ping_at:

@@ -13,7 +13,7 @@ from durable.records import GateEntry, closed_for
 from durable.remedies import remedy
 from durable.store import LeaseStore
 
-_KINDS = {"app": "process", "disk": "disk"}
+_KINDS = {"app": "process", "alerts": "process", "disk": "disk"}
 _BUDGETS = ("budget", "token budget")
 
 

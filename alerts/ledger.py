@@ -6,14 +6,18 @@ All of it stands in Redis; this is the copy of who is on watch. What changed sin
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
+from alerts import stored
 from alerts.messages import NAMED, Condition, Incident, Message, Named, of_tasks, remedy
 from alerts.times import GROUP_MS
-from durable.alerting import Board, Change, News
+from durable.alerting import UNREADABLE, Board, Change, News
+
+log = logging.getLogger(__name__)
 
 #: So many incidents about tasks are followed to their end; older ones are forgotten without a word.
 MOST_OPEN = 100
@@ -36,25 +40,42 @@ class Ledger:
         new_id: Callable[[], str] = _any_id,
     ) -> None:
         self.kinds, self._new_id = kinds, new_id
-        self.incidents = {
-            key: msgspec.json.decode(text, type=Incident) for key, text in board.incidents.items()
-        }
-        found = [msgspec.json.decode(text, type=Message) for text in board.outbox.values()]
-        self.outbox = {message.seq: message for message in sorted(found, key=lambda m: m.seq)}
+        self.incidents, self.outbox, self._removals, self._unreadable = stored.read(board)
         self._seq = max(self.outbox, default=0)
         self._touched: dict[tuple[str, str], None] = {}
 
     # -- what has happened
 
     def take(self, news: Iterable[News], now: int, gone: Collection[str] = ()) -> None:
-        """Take in what transitions noted; `gone` are ids of tasks that have no record any more."""
+        """Take in what transitions noted; `gone` are ids of tasks that have no record any more.
+
+        What cannot be taken in is told as such: it would end every look, and with it all that is to be told.
+        """
         for one in news:
-            if one.what.startswith(_NO_LONGER):
-                self._relieve(one, now, silent=one.id in gone)
-            elif one.about:
-                self._tick(one, now)
-            else:
-                self._trouble(one, now)
+            try:
+                self._take(one, now, silent=one.id in gone)
+            except Exception as error:
+                log.exception("cannot be taken in: %s", one)
+                self._put_aside(f"news of {one.source} {one.id} ({one.what}): {error!r}", now)
+        for words in self._unreadable:
+            log.error("put aside: %s", words)
+            self._put_aside(words, now)
+        self._unreadable = []
+
+    def _take(self, one: News, now: int, *, silent: bool) -> None:
+        if one.what == UNREADABLE:
+            self._put_aside(one.why, now)
+        elif one.what.startswith(_NO_LONGER):
+            self._relieve(one, now, silent=silent)
+        elif one.about:
+            self._tick(one, now)
+        else:
+            self._trouble(one, now)
+
+    def _put_aside(self, words: str, now: int) -> None:
+        self.note(
+            "process", f"something to be told of could not be read, and is lost: {words}", now
+        )
 
     def note(self, kind: str, text: str, now: int) -> None:
         """Something to be told that has no end."""
@@ -231,7 +252,7 @@ class Ledger:
 
     def changes(self) -> list[Change]:
         """What has changed since the last call."""
-        found = []
+        found, self._removals = self._removals, []
         for where, field in self._touched:
             held = (
                 self.incidents.get(field) if where == "incidents" else self.outbox.get(int(field))

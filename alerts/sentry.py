@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
+import redis
 
 import producers.faults
 import settings as types
@@ -29,6 +30,7 @@ from durable.store import LeaseStore
 from producers.faults import Faults
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 #: So long a look goes on sending before it looks again, s.
 _SENDING_S = 5.0
@@ -74,11 +76,15 @@ class Sentry:
         self._ledger: Ledger | None = None
         self._token = self._turn = ""
         self._pinged: dict[str, bytes] = {}
-        self._slow: list[Condition] = []
+        self._slow: list[Condition] | None = []  # None: they could not be asked
         self._refused = 0
+        #: Parts of the last look that failed for no reason that was foreseen, with why.
+        self.broken: dict[str, str] = {}
+        self._failing: set[str] = set()
 
     def look(self, *, slow: bool) -> bool:
         """Do what is due; whether this host is on watch. `slow` asks for what takes longer, too."""
+        self._failing, self.broken = set(self.broken), {}
         try:
             return self._looked(slow=slow)
         except LostError:
@@ -106,8 +112,9 @@ class Sentry:
         ]
         if self.conditions.without_consumers(now_ms):
             found.append("no consumer is at work")
-        standing = [*self._slow, *self.conditions.now(now_ms)]
+        standing = [*(self._slow or []), *self.conditions.now(now_ms)]
         wanted = {"process", "queue", "schedule"}
+        found += [f"{part} cannot be looked at: {why}" for part, why in self.broken.items()]
         return found + [c.text for c in standing if c.kind in wanted and not c.weak]
 
     def _looked(self, *, slow: bool) -> bool:
@@ -119,17 +126,31 @@ class Sentry:
             return False
         now_ms = self.store.now_ms()
         ledger, first = self._read()
-        if slow or first:
-            after = self.alerts.after
-            self._slow = [
-                *self.conditions.unserved(now_ms),
-                *self.overdue.conditions(now_ms, after),
-            ]
+        if slow or first or self._slow is None:
+            self._slow = self._guarded("queues and ticks", lambda: self._asked_slowly(now_ms))
         if self.way is not None:
             self._account(ledger, now_ms)
             self._send(ledger, self.way)
-        self._ping()
+        self._guarded("pings of schedules", self._ping)
         return True
+
+    def _asked_slowly(self, now_ms: int) -> list[Condition]:
+        return [
+            *self.conditions.unserved(now_ms),
+            *self.overdue.conditions(now_ms, self.alerts.after),
+        ]
+
+    def _guarded(self, part: str, call: Callable[[], T]) -> T | None:
+        """None when it raises what nobody foresaw: the same at every look, it is to keep nothing else from its work."""
+        try:
+            return call()
+        except (redis.RedisError, LostError):
+            raise
+        except Exception as error:
+            if part not in self._failing:
+                log.exception("%s cannot be looked at", part)
+            self.broken[part] = repr(error)
+            return None
 
     def _read(self) -> tuple[Ledger, bool]:
         if self._ledger is not None:
@@ -149,13 +170,18 @@ class Sentry:
                 f"{fresh.unnoted} more tasks failed or were held, or ticks were missed",
                 now_ms,
             )
+        self._guarded("late schedules", lambda: self._on_time(ledger, now_ms))
+        standing = self._guarded("what stands", lambda: self.conditions.now(now_ms))
+        if standing is not None and self._slow is not None:  # what is not known is not over
+            ledger.stand([*standing, *self._slow], now_ms)
+        self._fault("counted")
+        self._write(ledger.changes(), fresh)
+
+    def _on_time(self, ledger: Ledger, now_ms: int) -> None:
         for incident in ledger.late_schedules():
             last = self.store.journal(incident.subject, 1)
             if last and last[0].what == "run" and last[0].at_ms >= incident.since_ms:
                 ledger.on_time(incident, now_ms)
-        ledger.stand([*self.conditions.now(now_ms), *self._slow], now_ms)
-        self._fault("counted")
-        self._write(ledger.changes(), fresh)
 
     def _gone(self, fresh: Fresh) -> set[str]:
         """Tasks that are no longer failed because their records were pruned."""
@@ -182,9 +208,17 @@ class Sentry:
     def _delivered(self, way: Way, message: Message, now_ms: int) -> str:
         """What became of it; "" where it is to be tried again."""
         try:
-            way.send(msgspec.json.encode(payload(message, self.settings.instance, now_ms)))
+            body = msgspec.json.encode(payload(message, self.settings.instance, now_ms))
+        except Exception as error:
+            log.exception("cannot be put into words: %s", message)
+            return f"given up: {error!r}"
+        try:
+            way.send(body)
         except DeliveryError as error:
             return self._failed(message, error, now_ms)
+        except Exception as error:
+            log.exception("nobody foresaw this of a delivery")
+            return self._failed(message, DeliveryError(type(error).__name__), now_ms)
         self.trouble.worked()
         self._refused = 0
         log.info("%s %s %s: delivered", message.state, message.kind, message.subject)

@@ -15,6 +15,8 @@ from durable.scripting import Scripts
 
 #: So many news are taken in at a look.
 AT_ONCE = 500
+#: What is said of a line that is no news; `why` shows it.
+UNREADABLE = "unreadable"
 
 
 class News(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,5 +107,9 @@ def _by_name(found: dict[bytes, bytes]) -> dict[str, bytes]:
 
 
 def _news(line: bytes) -> News:
-    """A reason may hold bytes that are no UTF-8."""
-    return msgspec.json.decode(line.decode("utf-8", "replace"), type=News, strict=False)
+    """A reason may hold bytes that are no UTF-8. A line that is no news would be the first one for ever."""
+    text = line.decode("utf-8", "replace")
+    try:
+        return msgspec.json.decode(text, type=News, strict=False)
+    except msgspec.MsgspecError as error:
+        return News(what=UNREADABLE, why=f"{error}: {text[:500]}")

@@ -15,7 +15,7 @@ import redis
 
 from durable.identity import host_name
 from durable.scripting import Scripts
-from durable.standing import FORGOTTEN_MS, STALE_MS, Problem, Standing
+from durable.standing import FORGOTTEN_MS, STALE_MS, Problem, Standing, problem_of
 
 __all__ = ["AGAIN_S", "FORGOTTEN_MS", "STALE_MS", "Problem", "Problems"]
 
@@ -78,7 +78,7 @@ class Problems(Standing, Scripts):
         oldest = self.now_ms() - FORGOTTEN_MS
         gone = []
         for field, value in found.items():
-            problem = msgspec.json.decode(value, type=Problem, strict=False)
+            problem = problem_of(value)
             kind = problem.subject.partition(":")[0]
             dropped = kind in kinds and problem.subject not in subjects
             if problem.seen_ms <= oldest or (dropped and problem.host == self.host):

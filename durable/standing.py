@@ -29,13 +29,21 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         return now_ms - self.seen_ms > STALE_MS
 
 
+def problem_of(value: bytes) -> Problem:
+    """One as it is stored; what nobody can read has been told by nobody since 1970, and goes as such things do."""
+    try:
+        return msgspec.json.decode(value, type=Problem, strict=False)
+    except msgspec.MsgspecError:
+        return Problem(subject="", host="", text="", since_ms=0, seen_ms=0)
+
+
 class Standing(Keyspace):
     """The problems of one queue, for those who look. Raises redis.RedisError when the server is away."""
 
     def standing(self) -> list[Problem]:
         """All that stand, on all hosts, the oldest first; without those of hosts not heard of for a week."""
         found: Any = self.client.hvals(self._key("problems"))
-        problems = [msgspec.json.decode(value, type=Problem, strict=False) for value in found]
+        problems = [problem_of(value) for value in found]
         oldest = self.now_ms() - FORGOTTEN_MS if problems else 0
         return sorted(
             (problem for problem in problems if problem.seen_ms > oldest),

@@ -76,6 +76,37 @@ def test_tasks_that_were_sent_back_and_fail_again_before_anything_was_told_are_t
     assert json.loads(incident)["text"] == "a task of cli failed: denied: no Bash (a)"
 
 
+def test_nothing_that_stands_in_redis_ends_the_app(alert_site: SiteOf) -> None:
+    site = alert_site(schedules=SCHEDULE)
+    site.begin()
+    site.end("a")
+    site.quiet(1)
+    site.end_alerts()
+    client = site.store.client
+    late = Entry(journal="schedule:nightly", what="late", about="T1", why="90 s after its time")
+    site.store.submit([], None, [late])
+    client.hset("{baton}:alerts:incidents", "failed|cli|odd", b"{")
+    far = {"incident": "i", "state": "over", "kind": "gate", "subject": "", "text": "", "due_ms": 0}
+    client.hset("{baton}:alerts:outbox", "1", json.dumps(far | {"seq": 1, "since_ms": 1 << 60}))
+    client.hset("{baton}:problems", "poller:news|here", b"[")
+    client.lpush("{baton}:alerts:news", b"no JSON")
+    site.bear()
+    wait_until(lambda: site.of("schedule") == ["opened"])
+    client.lpush("{baton}:journal:schedule:nightly", b"[[")
+    site.end("b", source="watcher:inbox")
+    wait_until(
+        lambda: site.named() == {"a", "b"} and len(site.of("process")) == 3, what=str(site.told())
+    )
+    texts = [one["text"] for one in site.told() if one["kind"] == "process"]
+    for words in ("failed|cli|odd cannot be read", "no JSON", "late schedules cannot be looked at"):
+        assert any(words in text for text in texts), words
+    outcomes = [json.loads(line)["outcome"] for line in client.lrange("{baton}:alerts:sent", 0, -1)]
+    assert any(outcome.startswith("given up: ") for outcome in outcomes)
+    client.lpop("{baton}:journal:schedule:nightly")
+    wait_until(lambda: site.of("process").count("over") == 1)
+    assert site.log("alerts").read_text().count("Traceback") == 2
+
+
 def test_the_gate_a_source_a_budget_and_late_ticks_are_told_and_when_they_are_over(
     alert_site: SiteOf,
 ) -> None:

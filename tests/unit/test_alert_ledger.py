@@ -263,3 +263,34 @@ def test_the_payload_is_documented_and_says_what_to_do(number: int) -> None:
         "remedy": remedy,
         "dropped": 0,
     }
+
+
+def test_what_cannot_be_read_is_told_and_removed_and_all_else_goes_on() -> None:
+    book = ledger()
+    book.take([failed("a")], NOW)
+    board = written(book)
+    board.incidents.update({"cut": b'{"id": "i', "odd": board.incidents["failed|cli|i1"]})
+    board.outbox.update({"7": b"{}", "x": b"[]", "8": board.outbox["1"]})
+    after = ledger(board)
+    unreadable = News(what="unreadable", why="no JSON: [[[")
+    after.take([unreadable, failed("b", "watcher:inbox"), back("a")], NOW)
+    board = written(after, board)
+    assert set(board.incidents) == {"failed|watcher:inbox|i2"}
+    told = [(m.kind, m.state) for m in send_all(after, NOW)]
+    lost = ("process", "opened")
+    assert sorted(told) == sorted([*[lost] * 6, *[("failed", "opened")] * 2, ("failed", "over")])
+    assert written(after, board).outbox == {}
+    assert ledger(board).changes() == []
+
+
+def test_news_that_are_a_mistake_of_ours_stop_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    book = ledger()
+
+    def mistaken(news: News, now: int) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(book, "_tick", mistaken)
+    book.take([News(what="late", source="schedule:nightly", about="T1"), failed("a")], NOW)
+    texts = said(send_all(book, NOW))
+    assert "news of schedule:nightly  (late): ZeroDivisionError()" in texts[0]
+    assert "a task of cli failed" in texts[1]

@@ -157,3 +157,11 @@ def test_a_server_that_was_away_hears_of_it_when_it_is_back(clock: Clock) -> Non
         told.tell("watcher:inbox", GONE)
     server.connected = True
     assert told.tell("watcher:inbox", GONE)
+
+
+def test_what_nobody_can_read_hides_no_other_and_goes(mine: Problems, client: redis.Redis) -> None:
+    client.hset("{test}:problems", "poller:news|hut", b'{"subject": 1')
+    mine.tell("watcher:inbox", GONE)
+    assert [p.subject for p in mine.standing()] == ["watcher:inbox"]
+    mine.keep([], [])
+    assert client.hkeys("{test}:problems") == [b"watcher:inbox|hut"]
