@@ -116,8 +116,8 @@ class ClaudeTasks:
 
 
 def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options as they are stored; ValueError for one that Claude tasks do not have."""
-    _settings.overlay(config.claude, options)
+    """The options as they are stored; ValueError for one that Claude tasks do not have, or that costs too much."""
+    config.check_options(options)
     return dict(options)
 
 

@@ -159,7 +159,7 @@ class LeaseWorker(Worker):
         seconds = _BLOCK_S if nothing.due_in_ms < 0 else min(_BLOCK_S, due_in_s)
         try:
             if self.budgets and nothing.kept_back not in ("", "gate"):
-                self.budgets.close_gate(self.huey.store, nothing.kept_back)
+                self.budgets.close_gate(self.huey.store, nothing.kept_back, nothing.task)
             self.huey.store.wait_for_work(self.queues, self.owner, seconds)
         except redis.RedisError as error:
             self._back_off(error)

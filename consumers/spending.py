@@ -33,8 +33,10 @@ class Budgets:
         """What claims go by, with the zone's present offset from UTC."""
         return msgspec.structs.replace(self._limits, offset_ms=offset_ms(self.zone, time.time()))
 
-    def close_gate(self, store: LeaseStore, reason: str) -> None:
+    def close_gate(self, store: LeaseStore, reason: str, task_id: str) -> None:
         """For all Claude tasks, until midnight by the server's clock; `reason` is what a claim was kept back by.
+
+        `task_id` is the task that did not fit: when it is cancelled or put aside, the gate opens.
 
         Raises redis.RedisError.
         """
@@ -42,17 +44,15 @@ class Budgets:
         today = store.today()
         if reason == "budget":
             spent = f"{today.usd:.2f} of {self._limits.daily_usd or 0:.2f} USD are spent today"
-            least = "the next task may cost (max_budget_usd)"
-            setting = "budget_usd_per_day"
+            least = "may cost (max_budget_usd)"
         else:
             spent = f"{today.tokens:,} of {self._limits.daily_tokens or 0:,} tokens are used today"
-            least = "a task took of late on average"
-            setting = "budget_tokens_per_day"
+            least = "is expected to take (the average of late)"
         why = (
-            f"{spent} ({self.zone}), and what is left is less than {least}; it opens at midnight there. "
-            f"Raise {setting} in baton.yaml and run ./baton up"
+            f"{spent} ({self.zone}), and what is left is less than the next task, {task_id[:12]}, {least}; "
+            "it opens at midnight there, or when that task is cancelled or put aside."
         )
-        closing.close(store, "claude", reason, by="consumer", why=why, until_ms=until_ms)
+        closing.close(store, "claude", reason, by=task_id, why=why, until_ms=until_ms)
 
     def reopen_gate(self, store: LeaseStore) -> list[str]:
         """Open what was closed for a budget that has been raised meanwhile; the reasons. Raises redis.RedisError."""

@@ -265,6 +265,7 @@ class Nothing(msgspec.Struct, frozen=True):
     kept_back: str = (
         ""  # "gate", "budget" or "token budget" where only that keeps a task from this owner
     )
+    task: str = ""  # the id of the one that does not fit into what is left of a budget
 
 
 class Budget(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ REMEDIES = {
     "pause": "./baton unpause",
     "login": "./baton login; after another change ./baton unpause login (one task tries now and then)",
     "billing": "see to your credit; one task tries now and then, or at once: ./baton unpause billing",
-    "budget": ("wait for tomorrow, or raise budget_usd_per_day in baton.yaml and run ./baton up"),
+    "budget": "wait for tomorrow, or raise budget_usd_per_day in baton.yaml and run ./baton up",
     "token budget": (
         "wait for tomorrow, or raise budget_tokens_per_day in baton.yaml and run ./baton up"
     ),

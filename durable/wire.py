@@ -25,7 +25,7 @@ def claim_args(claim: Claim) -> list[object]:
 def claimed(answer: list[Any]) -> Lease | Nothing:
     """What claim.lua answered."""
     if answer[0] == b"none":
-        return Nothing(int(answer[1]), answer[2].decode())
+        return Nothing(int(answer[1]), answer[2].decode(), answer[3].decode())
     return lease(answer)
 
 

@@ -147,6 +147,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         about |= _ROLES[role](self, name)
         return about
 
+    def check_options(self, options: Mapping[str, object]) -> None:
+        """Raise ValueError for options of a task that Claude tasks do not have, or that no day has room for."""
+        chosen = overlay(self.claude, options)
+        problem = settings_entries.more_than_a_day(chosen.max_budget_usd, self.budget_usd_per_day)
+        if problem:
+            raise ValueError(f"max_budget_usd: {problem}")
+
     def group_of(self, number: int) -> ConsumerGroup:
         """The group of consumer `number`, counted from 1 through all groups. Raises KeyError."""
         before = 0
@@ -211,6 +218,7 @@ def _settings(document: Document, around: Surroundings) -> Settings:
     named |= settings_alerts.variables(alerts, ping_url, schedules.values())
     instance = value_of(document, "instance", Instance, "baton")
     daily_usd = value_of(document, "budget_usd_per_day", Usd, None)
+    settings_entries.refuse_more_than_a_day(document, claude, entries, daily_usd)
     return Settings(
         root=ROOT,
         config=document.file,

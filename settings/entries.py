@@ -98,6 +98,28 @@ def _group(document: Document, path: KeyPath) -> ConsumerGroup:
     return group
 
 
+def refuse_more_than_a_day(
+    document: Document, claude: ClaudeOptions, entries: Iterable[Entry], daily_usd: float | None
+) -> None:
+    """A task that may cost more than all of a day could run on none. Raises SettingsError."""
+    limits: dict[KeyPath, Any] = {("claude",): claude.max_budget_usd}
+    limits |= {
+        (WHERE[type(entry)], entry.name): entry.options.get("max_budget_usd") for entry in entries
+    }
+    for path, limit in limits.items():
+        if problem := more_than_a_day(limit, daily_usd):
+            place = (*path, "max_budget_usd")
+            remedy = "Lower the one or raise the other."
+            raise document.error(place, f"{dotted(place)}: {problem}", remedy)
+
+
+def more_than_a_day(limit_usd: float | None, daily_usd: float | None) -> str:
+    """Why no day has room for a task with this max_budget_usd; empty where one has."""
+    if limit_usd is None or daily_usd is None or limit_usd <= daily_usd:
+        return ""
+    return f"{limit_usd:g} USD is more than all tasks of a day may cost (budget_usd_per_day: {daily_usd:g})"
+
+
 def read_tasks(document: Document) -> tuple[str, ...]:
     """The user's Python modules, by name."""
     path = ("tasks",)

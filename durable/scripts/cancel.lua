@@ -9,6 +9,7 @@ function q.cancel(ARGV)
     call('ZADD', P .. 'poke:' .. (t.more[1] or ''), 0, 'beat')
   elseif found == 'queued' or found == 'scheduled' or found == 'held' then
     q.leave(t)
+    q.waits_no_more(t)
     q.finish(t, 'cancelled', 'cancelled', 'cancelled by a person')
   end
   return found

@@ -4,7 +4,8 @@
 -- ('' as before), 1 when the caller took a wake-up, then the queue names.
 -- Answers {'lease', id, token, attempt, counted, body, kind, source, name, queue, token of the last settle,
 -- how many of Huey's revocations there are of the task or of its name, 1 for a probe, what the attempt before came to, '' for a fresh start}
--- or {'none', ms until something is due (-1: nothing), what keeps work back: '', 'gate', 'budget' or 'token budget'}.
+-- or {'none', ms until something is due (-1: nothing), what keeps work back: '', 'gate', 'budget' or 'token budget', the
+-- id of the task that does not fit into what is left of a budget}.
 -- The same nonce answers the same lease while it is held: a lost reply costs nothing.
 local MORE, ATTEMPT, COUNTED, EXCUSED, BODY, NAME, SETTLED, COST, OUTCOME =
   { 'attempt', 'counted', 'excused', 'body', 'name', 'settled_token', 'budget', 'outcome' }, 1, 2, 3, 4, 5, 6, 7, 8
@@ -95,12 +96,25 @@ local function reserved_of(key)
   return held
 end
 
--- Whether `own` fits into what is left of a day; `why.kept_back` says what it waits for when it does not.
-local function fits(own, daily, spent, reserved, reason, why)
+-- What is left to a task of its own budget, or of the usual one; nothing where it has no limit.
+local function own_usd(t, args) return math.max(0, (tonumber(t.more[COST] or args[6]) or 0) - q.cost_so_far(t)) end
+
+-- Why a task fits into no day: it names more for itself than all of one. What is merely usual never is.
+local function too_much(t, args)
+  local daily = tonumber(args[5])
+  if t.kind == 'python' or not daily or not t.more[COST] then return nil end
+  local own = own_usd(t, args)
+  if own <= daily + 1e-9 then return nil end
+  return string.format('it may cost %.2f USD (max_budget_usd), more than all of a day (budget_usd_per_day: %.2f); '
+    .. 'raise that in baton.yaml, run ./baton up, then ./baton retry %s', own, daily, string.sub(t.id, 1, 8))
+end
+
+-- Whether `own` fits into what is left of a day; `why` says what the task waits for when it does not.
+local function fits(t, own, daily, spent, reserved, reason, why)
   local held = reserved_of(reserved)
   local left = daily - held - (tonumber(call('HGET', P .. spent, q.today()) or 0) or 0)
   if left > 0 and own <= left + 1e-9 then return true end
-  why.kept_back = held > 0 and 'gate' or reason -- what others have reserved may fall free again
+  why.kept_back, why.task = held > 0 and 'gate' or reason, t.id -- what others have reserved may fall free again
   return false
 end
 
@@ -110,13 +124,12 @@ local function reservation(t, args, why)
   local daily, daily_tokens, usd, tokens = tonumber(args[5]), tonumber(args[7]), 0, 0
   if t.kind == 'python' then return 0, 0 end
   if daily then
-    local own = tonumber(t.more[COST] or args[6]) or 0
-    usd = math.max(0, math.min(own - q.cost_so_far(t), daily)) -- what is left to it; nothing where it has no limit
-    if not fits(usd, daily, 'spent', 'reserved', 'budget', why) then return nil end
+    usd = math.min(own_usd(t, args), daily)
+    if not fits(t, usd, daily, 'spent', 'reserved', 'budget', why) then return nil end
   end
   if daily_tokens then
     tokens = math.min(tonumber(call('HGET', P .. 'counters', 'tokens_each')) or daily_tokens, daily_tokens)
-    if not fits(tokens, daily_tokens, 'spent_tokens', 'reserved_tokens', 'token budget', why) then return nil end
+    if not fits(t, tokens, daily_tokens, 'spent_tokens', 'reserved_tokens', 'token budget', why) then return nil end
   end
   return usd, tokens
 end
@@ -170,6 +183,12 @@ local function try(id, score, from, args, why)
     q.to_held(t, often .. '; look at its attempts before ./baton retry')
     return nil
   end
+  local never = too_much(t, args)
+  if never then
+    q.leave(t)
+    q.to_held(t, never)
+    return nil
+  end
   local usd, tokens = reservation(t, args, why)
   if not usd then
     from.passed = true
@@ -186,7 +205,7 @@ function q.claim(ARGV)
   q.set_offset(ARGV[8])
   move_due()
   local closed, next_ms = read_gate()
-  local lanes, why = lanes_of(ARGV, closed), { kept_back = '' }
+  local lanes, why = lanes_of(ARGV, closed), { kept_back = '', task = '' }
   local id, score, from = best(lanes, why)
   while id do
     local found = try(id, score, from, ARGV, why)
@@ -198,5 +217,5 @@ function q.claim(ARGV)
   end
   local first = tonumber(call('ZRANGE', P .. 'scheduled', 0, 0, 'WITHSCORES')[2])
   if first and (not next_ms or first < next_ms) then next_ms = first end
-  return { 'none', next_ms and math.max(0, next_ms - q.now_ms()) or -1, why.kept_back }
+  return { 'none', next_ms and math.max(0, next_ms - q.now_ms()) or -1, why.kept_back, why.task }
 end

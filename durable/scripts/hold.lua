@@ -6,6 +6,7 @@ function q.hold(ARGV)
   if not found then return 'missing' end
   if found == 'queued' or found == 'scheduled' then
     q.leave(t)
+    q.waits_no_more(t)
     q.to_held(t, ARGV[2])
   end
   return found

@@ -1,6 +1,9 @@
 """The budgets: what a claim reserves, what is booked for whom and on which day, and what a lost run is charged."""
 
+from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from durable.costs import Cost, Unpriced
 from durable.records import Budget, Lease, State
@@ -50,11 +53,59 @@ def test_a_spent_day_is_said_so_and_a_claim_without_a_budget_does_not_care(
     assert claim(store, "2").id == "b"
 
 
-def test_a_task_that_may_cost_more_than_a_day_runs_alone(store: LeaseStore) -> None:
-    store.submit([sub("big", kind="claude", budget_usd=99.0), sub("small", kind="claude")])
-    assert claim(store, "1", budget=BUDGET).id == "big"
+def test_a_task_that_fits_into_no_day_is_held_alone_before_an_attempt(store: LeaseStore) -> None:
+    big = sub("big-123456", kind="claude", budget_usd=30.0, lock="l")
+    store.submit([big, sub("small", kind="claude", lock="l")])
+    small = claim(store, "1", budget=BUDGET)
+    assert small.id == "small"
+    record = store.record("big-123456")
+    assert record is not None
+    assert (record.state, record.attempt) == (State.HELD, 0)
+    assert "30.00 USD (max_budget_usd)" in record.reason
+    assert "(budget_usd_per_day: 10.00)" in record.reason
+    assert record.reason.endswith("run ./baton up, then ./baton retry big-1234")
+    store.settle(small, State.SUCCEEDED, outcome="succeeded")
+    store.requeue("big-123456")
+    assert nothing(store, "2", "another", budget=BUDGET).kept_back == ""
+    assert state(store, "big-123456") is State.HELD
+    store.requeue("big-123456")
+    assert claim(store, "3", "another", budget=Budget(30.0, 1.0)).id == "big-123456"
+
+
+def test_what_a_task_has_cost_already_asks_for_no_room(store: LeaseStore) -> None:
+    store.submit([sub("a", kind="claude", budget_usd=12.0)])
+    lease = claim(store, "1")
+    store.release("a", lease.token, outcome="interrupted", reason="", costs=usd(5.0))
+    found = nothing(store, budget=BUDGET)
+    assert (found.kept_back, state(store, "a")) == ("budget", State.QUEUED)  # for today only
+
+
+def test_a_usual_limit_above_a_day_s_budget_reserves_all_of_it(store: LeaseStore) -> None:
+    store.submit([sub("a", kind="claude")])
+    claim(store, "1", budget=Budget(10.0, 12.0))
     assert store.today().reserved_usd == 10.0
-    assert nothing(store, budget=BUDGET).kept_back == "gate"
+
+
+def test_a_claim_names_the_task_that_does_not_fit_today(store: LeaseStore) -> None:
+    store.submit([sub("a", kind="claude"), sub("big", kind="claude", budget_usd=9.0)])
+    store.settle(claim(store, "1"), State.SUCCEEDED, outcome="succeeded", costs=usd(2.0))
+    found = nothing(store, budget=BUDGET)
+    assert (found.kept_back, found.task) == ("budget", "big")
+
+
+@pytest.mark.parametrize("away", [LeaseStore.cancel, lambda s, one: s.hold(one, "by a person")])
+def test_the_gate_opens_when_the_task_that_closed_it_waits_no_more(
+    store: LeaseStore, away: Callable[[LeaseStore, str], State]
+) -> None:
+    store.submit([sub("big", kind="claude", budget_usd=9.0), sub("other", kind="claude")])
+    until_ms = store.now_ms() + 60_000
+    store.close_gate("claude", "budget", by="big", why="no room", until_ms=until_ms)
+    store.close_gate("claude", "token budget", by="somebody", why="no room", until_ms=until_ms)
+    away(store, "other")
+    assert len(store.gate()) == 2
+    store.client.delete("{test}:wake:default")
+    away(store, "big")
+    assert [entry.reason for entry in store.gate()] == ["token budget"]
 
 
 def test_tasks_without_a_limit_of_their_own_reserve_nothing(store: LeaseStore) -> None:

@@ -606,11 +606,34 @@ def test_what_looks_odd_is_a_warning_with_its_line(load: Load) -> None:
         assert words in warning
 
 
-def test_budgets_that_do_not_fit_together_are_a_warning(load: Load) -> None:
+@pytest.mark.parametrize(
+    ("text", "line", "where"),
+    [
+        ("claude:\n  max_budget_usd: 9\n", 2, "claude.max_budget_usd"),
+        (INBOX + "    max_budget_usd: 9\n", 5, "watchers.inbox.max_budget_usd"),
+    ],
+)
+def test_a_task_that_fits_into_no_day_is_a_mistake_with_its_line(
+    text: str, line: int, where: str, load: Load
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(text + "budget_usd_per_day: 5\n")
+    said = str(refused.value)
+    assert f"baton.yaml:{line}: {where}: 9 USD is more than all tasks of a day may cost" in said
+    assert "(budget_usd_per_day: 5)" in said
+    load(text + "budget_usd_per_day: 9\n")
+
+
+def test_a_task_that_fits_into_no_day_is_refused(load: Load) -> None:
+    found = load("budget_usd_per_day: 5\n")
+    found.check_options({"max_budget_usd": 5})
+    with pytest.raises(ValueError, match=r"^max_budget_usd: 6 USD is more than .* 5\)$"):
+        found.check_options({"max_budget_usd": 6})
+
+
+def test_a_day_without_a_limit_for_each_task_is_a_warning(load: Load) -> None:
     [unlimited] = load("budget_usd_per_day: 5\n").warnings
     assert "baton.yaml:1: without max_budget_usd" in unlimited
-    [too_much] = load("claude:\n  max_budget_usd: 9\nbudget_usd_per_day: 5\n").warnings
-    assert "baton.yaml:2: one task may cost 9 USD" in too_much
     assert load("claude:\n  max_budget_usd: 2\nbudget_usd_per_day: 5\n").warnings == ()
 
 

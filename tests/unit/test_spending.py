@@ -73,11 +73,14 @@ def test_a_spent_day_closes_the_gate_until_the_user_s_midnight(
     lease = claim(store, "1", budget=budgets.now())
     cost = Cost(usd=3.0, input=1_005)
     store.settle(lease, State.SUCCEEDED, outcome="succeeded", costs=[cost])
-    budgets.close_gate(store, reason)
+    budgets.close_gate(store, reason, "0123456789abcdef")
     [entry] = store.gate()
     assert (entry.scope, entry.reason) == ("claude", reason)
     assert words in entry.why
-    assert entry.why.endswith("in baton.yaml and run ./baton up")
+    assert entry.by == "0123456789abcdef"
+    assert "the next task, 0123456789ab, " in entry.why
+    assert entry.why.endswith("or when that task is cancelled or put aside.")
+    assert "Raise" not in entry.why  # that is the remedy's part
     assert entry.until_ms is not None
     local = dt.datetime.fromtimestamp(entry.until_ms / 1000, ZoneInfo("Asia/Tokyo"))
     assert local.time() == dt.time()
@@ -187,7 +190,7 @@ def test_a_consumer_that_starts_opens_the_gate_of_a_budget_that_was_raised(
     lease = claim(store, budget=before.now())
     cost = [Cost(model="m", usd=5.0)]
     store.settle(lease, State.SUCCEEDED, outcome="succeeded", costs=cost)
-    before.close_gate(store, "budget")
+    before.close_gate(store, "budget", "a")
     store.close_gate("all", "pause", by="t", why="", until_ms=None)
     raised = spending.Budgets(settings_in(tmp_path, **limits))
     assert raised.reopen_gate(store) == opened

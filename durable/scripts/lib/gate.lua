@@ -34,3 +34,15 @@ function q.end_probe(t)
   call('HDEL', t.key, 'probe')
   q.wake_all()
 end
+
+-- A task that closed the gate, since a day's budget has no room for it, waits no more: the others may fit.
+function q.waits_no_more(t)
+  for _, reason in ipairs({ 'budget', 'token budget' }) do
+    local entry = 'claude|' .. reason
+    local info = call('HGET', P .. 'gate:info', entry)
+    if info and cjson.decode(info).by == t.id then
+      q.open_entry(entry)
+      q.wake_all()
+    end
+  end
+end
