@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from cli import queue
 from cli.examinations import examine
 from cli.examinations.findings import Finding
 from cli.terminal import paint, print_json, printable
@@ -13,9 +14,7 @@ _MARKS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "bad": ("bad", "red
 
 def doctor(args: argparse.Namespace) -> int:
     """Print what is well, what deserves a look, and what is wrong; exit status 1 when something is."""
-    from settings import load
-
-    found = list(examine(load()))
+    found = list(examine(queue.settings()))
     if args.json:
         print_json([finding._asdict() for finding in found])
     else:

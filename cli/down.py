@@ -25,10 +25,9 @@ _LOOK_EVERY_S = 0.1
 
 def down(args: argparse.Namespace) -> int:
     """Stop every app of this instance; with `--drain`, after the running tasks have ended."""
-    from cli import waiting
-    from settings import load
+    from cli import queue, waiting
 
-    settings = load()
+    settings = queue.settings()
     pm2 = upkeep.pm2_of(settings)
     with upkeep.alone(settings):
         found = pm2.processes()

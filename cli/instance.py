@@ -85,11 +85,19 @@ def ask() -> Instance:
         settings=settings,
         apps=apps,
         tasks=tasks,
-        missing=[*away, *too_new, *notices(settings), *unserved],
+        missing=[*_mistake(settings), *away, *too_new, *notices(settings), *unserved],
         ticks=due,
         producers=_producers(settings, due, redis=tasks is not None),
         claude=billing.facts(settings, os.environ),
     )
+
+
+def _mistake(settings: Settings) -> Iterator[Notice]:
+    if settings.mistake:
+        yield Notice(
+            settings.mistake,
+            "correct it, then ./baton up; until then all goes on as accepted before",
+        )
 
 
 def _try(ask: Callable[[], Any]) -> tuple[Any, tuple[str, str] | None]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError
+from cli.terminal import printable, wrapped
 
 if TYPE_CHECKING:
     from durable.queue import BatonHuey
@@ -28,10 +30,21 @@ def huey() -> BatonHuey:
 
 @cache
 def settings() -> Settings:
-    """Return the settings, read once. Raises SettingsError."""
-    from settings import load
+    """Return the settings, read once, for who looks or stops: with a mistake in them, those accepted last.
 
-    return load()
+    The mistake is told on standard error. Raises SettingsError where no `up` has accepted any.
+    """
+    from settings import SettingsError, load
+
+    try:
+        return load()
+    except SettingsError as error:
+        from settings import accepted
+
+        found = accepted.instead(error)
+    words = f"{found.mistake} Until then this goes by what the last ./baton up accepted."
+    print(wrapped(printable(words)), file=sys.stderr, flush=True)
+    return found
 
 
 def store() -> LeaseStore:

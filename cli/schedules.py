@@ -49,7 +49,7 @@ def listed() -> list[Listed]:
     from producers.timing import Timing, timing_of
 
     settings = queue.settings()
-    if settings.tasks:
+    if settings.tasks and not settings.mistake:  # which keeps Python's tasks from being loaded
         return [Listed(one.name, Timing(one.clock, one.policy, one.delay)) for one in known()]
     entries = sorted(settings.schedules.items())
     return [Listed(name, timing_of(entry, settings.environ)) for name, entry in entries]
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from durable.records import Entry
     from producers.ticks import iso
 
-    store, schedule = queue.store(), one(args.name)
+    schedule, store = one(args.name), queue.store()  # with a mistake in baton.yaml nothing is fired
     now = dt.datetime.fromtimestamp(store.now_ms() / 1000, dt.UTC).replace(microsecond=0)
     task = schedule.by_hand(now, f"run:{schedule.name}:{uuid.uuid4().hex}")
     entry = Entry(journal=schedule.source, what="run", about=iso(now), why=BY_HAND, place=1)

@@ -41,6 +41,7 @@ def _watch(args: argparse.Namespace) -> int:
         )
     from cli.redraw import redraw
 
+    queue.settings()  # what is wrong with them is not told in the middle of a screen
     return redraw(lambda width, height: screen.lines(ask(), width, height))
 
 
@@ -59,6 +60,7 @@ def facts(instance: Instance) -> dict[str, Any]:
         "missing": [notice._asdict() for notice in instance.missing],
         "claude": instance.claude,
         "warnings": list(settings.warnings),
+        "mistake": settings.mistake or None,
     }
 
 

@@ -16,6 +16,7 @@ from cli.pm2 import Pm2, Process, clean_environment
 from cli.readiness import Failure, log_sizes, wait_until_ready
 from cli.report import print_failure, print_up
 from cli.task_modules import check_tasks
+from settings import accepted
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -56,6 +57,7 @@ def start_all() -> int:
         upkeep.refuse_clashes(settings, pm2, found)
         upkeep.refuse_other_pm2(settings, pm2, plan)
         (settings.var / "stopping").unlink(missing_ok=True)
+        accepted.keep(settings)
         todo = steps(plan, found, upkeep.place(settings), draining.withdraw(settings, plan))
         late = [
             failure
@@ -98,6 +100,7 @@ def _bring_up(settings: Settings, as_json: bool, forced: Collection[str]) -> int
         upkeep.refuse_clashes(settings, pm2, found)
         upkeep.refuse_other_pm2(settings, pm2, plan)
         (settings.var / "stopping").unlink(missing_ok=True)
+        accepted.keep(settings)
         late = draining.withdraw(settings, plan)
         todo = steps(plan, found, upkeep.place(settings), {*forced, *late})
         draining.ask(settings, todo.drain)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from cli import applogs
+from cli import applogs, queue
 from cli.apps import app_name, roles
 from cli.errors import CliError
 
@@ -63,10 +63,10 @@ def _named(word: str) -> str:
 
 def _place() -> tuple[Path, str, list[str]]:
     """The state folder, the instance, and the names of all apps; a baton.yaml with a mistake hides no log."""
-    from settings import ROOT, SettingsError, load
+    from settings import ROOT, SettingsError
 
     try:
-        settings = load()
+        settings = queue.settings()
     except SettingsError as error:
         print(error, file=sys.stderr)
         return Path(os.environ.get("BATON_VAR") or ROOT / "var"), "baton", []

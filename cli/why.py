@@ -53,11 +53,12 @@ def _periodic(word: str) -> list[str]:
     """Return the periodic tasks of Python of this name; what may be an id is not looked for among them."""
     from cli import schedules
     from durable.errors import BatonError
+    from settings import SettingsError
 
     if not set(word) - set("0123456789abcdef"):
         return []
     with contextlib.suppress(
-        BatonError, ValueError
+        BatonError, SettingsError, ValueError
     ):  # `up` and `schedules` say what is wrong with them
         return [
             f"schedule:{one.name}" for one in schedules.known() if schedules.is_called(one, word)

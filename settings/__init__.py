@@ -67,6 +67,7 @@ __all__ = [
     "Size",
     "Watcher",
     "Webhook",
+    "assembled",
     "checked",
     "credential",
     "ensure_config",
@@ -100,7 +101,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     (make_run_dir makes it), `workspaces` the folders of tasks that have one of their own. `environ` has
     what Baton and its attempts may see, `.env` under the process's own; `dotenv` names what `.env` sets.
     `host` is what this machine's own queue is called after.
-    `warnings` are for people to read.
+    `warnings` are for people to read. `mistake` is why baton.yaml or `.env` cannot be used, where these are
+    settings that the last `up` accepted (accepted.py); else nothing.
     """
 
     root: Path
@@ -131,6 +133,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     environ: dict[str, str] = {}
     dotenv: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
+    mistake: str = ""
 
     def __repr__(self) -> str:  # the fields hold secrets, and a repr ends up in logs
         return f"Settings(config={str(self.config)!r}, instance={self.instance!r})"
@@ -176,7 +179,7 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
     for key in document.values:
         if key not in _SECTIONS:
             raise unknown_key(document, (key,), _SECTIONS)
-    return _settings(document, around)
+    return assembled(document, around)
 
 
 def ensure_config(
@@ -201,7 +204,8 @@ def make_run_dir(settings: Settings) -> Path:
     return settings_environment.make_private(settings.run_dir)
 
 
-def _settings(document: Document, around: Surroundings) -> Settings:
+def assembled(document: Document, around: Surroundings) -> Settings:
+    """The settings that a document and the environment come to. Raises SettingsError."""
     base = document.file.parent
     var = settings_environment.var_folder(around, base, ROOT)
     run_dir = settings_environment.run_folder(var)

@@ -81,7 +81,11 @@ def read_text(file: Path, missing: str) -> str:
 
 def read_document(file: Path, missing: str) -> Document:
     """A YAML file whose top is a mapping, or empty. Raises SettingsError."""
-    text = read_text(file, missing)
+    return parse(file, read_text(file, missing))
+
+
+def parse(file: Path, text: str) -> Document:
+    """The document that a text of this file makes. Raises SettingsError."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast
     try:
         top = yaml.compose(text, Loader=loader)

@@ -3,6 +3,7 @@
 `.env` is lines of KEY=VALUE that Docker Compose reads the same way; nothing in it is executed.
 """
 
+import contextlib
 import os
 import re
 import stat
@@ -67,8 +68,8 @@ class Surroundings(NamedTuple):
         return {name: self.get(name) for name in sorted(names) if self.get(name)}
 
 
-def read_dotenv(file: Path) -> Dotenv:
-    """Reads `.env`; a missing one is empty. Raises SettingsError for a bad line.
+def read_dotenv(file: Path, *, strict: bool = True) -> Dotenv:
+    """Reads `.env`; a missing one is empty. Raises SettingsError for a bad line, unless it may be left out.
 
     A `$` outside single quotes is refused: Compose would replace it, we would not.
     """
@@ -78,7 +79,8 @@ def read_dotenv(file: Path) -> Dotenv:
     for number, line in enumerate(read_text(file, "").split("\n"), 1):
         words = line.strip()
         if words and not words.startswith("#"):
-            _take(found, number, words)
+            with contextlib.suppress(*() if strict else (SettingsError,)):
+                _take(found, number, words)
     return found
 
 

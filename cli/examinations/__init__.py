@@ -26,7 +26,11 @@ PARTS = ("machine", "folders", "processes", "server", "agent")
 
 def examine(settings: Settings, limit_s: float = LIMIT_S) -> Iterator[Finding]:
     """Return all findings, in the order of the parts."""
-    yield Finding("ok", "settings", f"{settings.config} is well")
+    if settings.mistake:
+        todo = "correct it, then ./baton up; what follows goes by what the last one accepted"
+        yield Finding("bad", "settings", settings.mistake, todo)
+    else:
+        yield Finding("ok", "settings", f"{settings.config} is well")
     yield from (Finding("warn", "settings", words) for words in settings.warnings)
     yield from side_by_side([(name, _examination(name, settings)) for name in PARTS], limit_s)
 

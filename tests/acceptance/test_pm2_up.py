@@ -106,8 +106,11 @@ def test_what_was_killed_or_stopped_by_hand_is_up_again(running: Pm2Site) -> Non
 def test_down_leaves_nothing_behind_and_status_says_so(site: Pm2Site) -> None:
     site.facts("up")
     site.raw_pm2("start", "sleep", "--name", "shop", "--", "1000", env={"BATON_VAR": ""})
-    status, out, _ = site.call("down")
+    (site.folder / "baton.yaml").write_text("nope: 1\n")  # which must not keep it running
+    status, out, err = site.call("down")
     assert status == 0
+    assert "baton.yaml:1" in err
+    site.configure(CONFIG)
     assert all(app in out for app in APPS)
     assert site.left() == {}
     assert list(site.pids()) == ["shop"]
