@@ -43,16 +43,18 @@ class Problems(Standing, Scripts):
         self._clock = clock
         self._told: dict[str, tuple[str, float]] = {}  # what each subject last said, and when
 
-    def tell(self, subject: str, text: str) -> bool:
+    def tell(self, subject: str, text: str, lasted_s: float = 0.0) -> bool:
         """`text` stands in the way; True when nothing stood before. Cheap to call at every turn.
 
-        What stands keeps its `since_ms`. The same text goes to the server once a minute.
+        It has stood for `lasted_s` already; what was told before keeps its `since_ms`. The same text goes to the
+        server once a minute.
         """
         said, at = self._told.get(subject, ("", 0.0))
         now = self._clock()
         if text == said and now - at < AGAIN_S:
             return False
-        facts = {"subject": subject, "host": self.host, "app": self.app, "text": _plain(text)}
+        facts: dict[str, Any] = {"subject": subject, "host": self.host, "app": self.app}
+        facts |= {"text": _plain(text), "lasted_ms": round(lasted_s * 1000)}
         new = self._run("problem", self._field(subject), msgspec.json.encode(facts))
         self._told[subject] = (text, now)
         return bool(new)

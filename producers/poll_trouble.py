@@ -81,6 +81,7 @@ class Trouble:
             self._store.submit([], None, [self._told_later[0]])
             self._told_later.popleft()
         if problem := self.problem(now, put_off):
-            self._problems.tell(self.subject, problem)
+            lasted_s = now - self._since if self.patience.failures else 0.0
+            self._problems.tell(self.subject, problem, lasted_s)
         elif not self.patience.failures:
             self._problems.clear(self.subject)

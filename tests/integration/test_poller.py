@@ -86,6 +86,12 @@ class Rig:
         standing = Problems(self.store.client, self.store.prefix).standing()
         return "".join(one.text for one in standing if one.subject == "poller:issues")
 
+    @property
+    def problem_lasts_s(self) -> float:
+        """How long that has stood, when it was last told."""
+        [one] = Problems(self.store.client, self.store.prefix).standing()
+        return (one.seen_ms - one.since_ms) / 1000
+
     def poll(self, *ids: str, seconds: float = 301.0) -> list[str]:
         """Let the source answer with these ids once; the prompts of all tasks."""
         if ids:
@@ -454,6 +460,7 @@ def test_a_source_that_fails_for_long_is_a_problem_until_it_answers(rig: Rig) ->
     for _ in range(3):
         rig.poll(seconds=60)
     assert rig.problem == "fails: answered 500"
+    assert rig.problem_lasts_s == pytest.approx(300.0), "since its first failure"
     rig.restart()
     rig.source.error = None
     rig.poll(seconds=310)

@@ -47,6 +47,14 @@ def test_a_problem_is_told_and_seen_by_others(mine: Problems, client: redis.Redi
     assert found.seen_ms == found.since_ms
 
 
+def test_what_is_told_late_stands_since_it_began(mine: Problems) -> None:
+    mine.tell("poller:news", "fails: answered 500", lasted_s=600.0)
+    [found] = mine.standing()
+    assert found.seen_ms - found.since_ms == 600_000
+    mine.tell("poller:news", "fails: answered 502", lasted_s=700.0)
+    assert mine.standing()[0].since_ms == found.since_ms
+
+
 def test_another_text_keeps_since_and_is_no_new_problem(mine: Problems) -> None:
     mine.tell("watcher:inbox", GONE)
     [before] = mine.standing()
