@@ -6,22 +6,29 @@ of Python) is known to those who run it, and only tried here.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from settings import Settings
     from settings.document import KeyPath
 
 
 #: Exit status of `main` for an entry that cannot work.
 REFUSED = 3
+#: Of a traceback that is longer than both: where the user's module stands, and what went wrong.
+_FIRST_LINES, _LAST_LINES = 8, 8
+_HEADING = "Traceback (most recent call last):"
 
 
 def main() -> None:
     """Check the settings that the environment names; print the first mistake."""
+    from durable.errors import BatonError
     from settings import SettingsError, load
 
     try:
@@ -29,6 +36,35 @@ def main() -> None:
     except SettingsError as error:
         print(error)
         sys.exit(REFUSED)
+    except BatonError as error:
+        print("\n".join([str(error), *_where(error.__cause__)]))
+        sys.exit(REFUSED)
+
+
+def _where(cause: BaseException | None) -> list[str]:
+    """The lines of a traceback from the user's module on: how Baton came to import it helps nobody."""
+    import traceback
+
+    trace = cause.__traceback__ if cause else None
+    while trace and (_is_import(trace.tb_frame.f_code.co_filename) or _is_ours(trace)):
+        trace = trace.tb_next
+    if cause is None or (trace is None and not isinstance(cause, SyntaxError)):
+        return []
+    said = traceback.format_exception(cause.with_traceback(trace))
+    lines = [line for line in "".join(said).rstrip().splitlines() if line != _HEADING]
+    if len(lines) <= _FIRST_LINES + _LAST_LINES:
+        return lines
+    return [*lines[:_FIRST_LINES], "  …", *lines[-_LAST_LINES:]]
+
+
+def _is_import(file: str) -> bool:
+    return file.startswith("<frozen importlib") or file == importlib.__file__
+
+
+def _is_ours(trace: TracebackType) -> bool:
+    import tasks
+
+    return trace.tb_frame.f_code.co_filename == tasks.__file__
 
 
 def check(settings: Settings) -> None:

@@ -82,3 +82,22 @@ def test_up_refuses_what_cannot_work_before_it_touches_anything(
     (short_tmp / "my_tasks.py").write_text(module)
     assert words in " ".join(baton(site, "up", status=1).split())
     assert not site.settings.var.exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("import json\n\n\ndef deep():\n    json.loads('{')\n\n\ndeep()\n", 8),
+        ("import huey\n\ndef broken(:\n", 3),
+    ],
+    ids=["an error", "no Python"],
+)
+def test_up_shows_where_a_module_of_tasks_is_broken(
+    short_tmp: Path, module: str, line: int
+) -> None:
+    site = Site(short_tmp, GOOD)
+    (short_tmp / "my_tasks.py").write_text(module)
+    said = baton(site, "up", status=1)
+    assert f'File "{short_tmp / "my_tasks.py"}", line {line}' in said
+    assert "above exception" not in said
+    assert "cli/entries.py" not in said
