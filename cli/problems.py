@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from cli.apps import app_name, roles, sends_alerts
 from cli.terminal import ago, moment, paint, printable
 
 if TYPE_CHECKING:
@@ -28,8 +29,12 @@ def lines(store: Views) -> list[str]:
 
 def sentence(problem: Problem, now_ms: int) -> str:
     """Return what stands in whose way, where, and since when."""
-    subject, host = printable(problem.subject), printable(problem.host)
-    about = f"{paint(subject, 'red')} on {host}: {printable(problem.text)}"
+    return f"{paint(printable(problem.subject), 'red')} {words(problem, now_ms)}"
+
+
+def words(problem: Problem, now_ms: int) -> str:
+    """Return where it stands, what, and since when."""
+    about = f"on {printable(problem.host)}: {printable(problem.text)}"
     line = f"{about} (since {moment(problem.since_ms)})"
     if problem.is_stale(now_ms):
         quiet = ago(problem.seen_ms, now_ms)
@@ -44,7 +49,10 @@ def facts(problem: Problem, now_ms: int) -> dict[str, Any]:
 
 
 def forget_gone(settings: Settings) -> None:
-    """Remove what this host told of watchers and pollers that baton.yaml names no more."""
+    """Remove what this host told of entries and apps that baton.yaml names no more.
+
+    An alerts app looks after what is told of apps and disks; where there is none, nobody would ever clear it.
+    """
     from redis import RedisError
 
     from durable.connect import connect
@@ -52,7 +60,13 @@ def forget_gone(settings: Settings) -> None:
 
     subjects = {f"watcher:{name}" for name in settings.watchers}
     subjects |= {f"poller:{name}" for name in settings.pollers}
+    kinds = ["watcher", "poller", "app"]
+    if sends_alerts(settings):
+        named = (app_name(settings.instance, *role) for role in roles(settings))
+        subjects |= {f"app:{name}" for name in named}
+    else:
+        kinds += ["disk", "alerts"]
     with contextlib.suppress(RedisError):  # `up` has said already that it does not answer
         client = connect(settings.redis.url, retries=0)
         told = Problems(client, f"{{{settings.instance}}}:", host=settings.host)
-        told.keep(("watcher", "poller"), subjects)
+        told.keep(kinds, subjects)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import fakeredis
@@ -10,6 +11,7 @@ import redis
 
 from cli import problems as words
 from durable.problems import AGAIN_S, FORGOTTEN_MS, STALE_MS, Problem, Problems
+from settings import load
 
 GONE = "the folder is gone: /mnt/nas/Inbox"
 
@@ -124,6 +126,33 @@ def test_problems_of_entries_that_are_gone_are_forgotten(
     left = {(p.subject, p.host) for p in mine.standing()}
     here = {(subject, "hut") for subject in ("watcher:inbox", "schedule:old", "disk")}
     assert left == here | {("watcher:old", "nas")}
+
+
+@pytest.mark.parametrize(
+    ("alerts", "left"),
+    [
+        ("alerts: {command: tell}\n", ["app:baton-alerts", "disk:/", "alerts:look", "schedule:x"]),
+        ("", ["schedule:x"]),  # nobody looks after the others any more
+    ],
+)
+def test_up_forgets_what_was_told_of_apps_that_are_gone(
+    tmp_path: Path,
+    client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    alerts: str,
+    left: list[str],
+) -> None:
+    monkeypatch.setattr("durable.connect.connect", lambda *_, **__: client)
+    (tmp_path / "baton.yaml").write_text(f"consumers: 1\n{alerts}")
+    settings = load(tmp_path / "baton.yaml", {"BATON_VAR": str(tmp_path / "var")})
+    told = Problems(client, "{baton}:", host=settings.host)
+    for subject in (
+        *("app:baton-alerts", "app:baton-watch-old", "disk:/"),
+        *("alerts:look", "schedule:x"),
+    ):
+        told.tell(subject, "bad")
+    words.forget_gone(settings)
+    assert {p.subject for p in told.standing()} == set(left)
 
 
 def test_a_host_not_heard_of_for_a_week_has_none(
