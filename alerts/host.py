@@ -66,9 +66,8 @@ class Host:
     def trouble_of(self, app: Starts) -> str:
         """What is wrong with an app; "" when it works, was asked to go, or may yet come back."""
         now = self._wall()
-        crashes = [at for at in app.crashes if now - at < LOOP_S]
-        if len(crashes) >= LOOP_STARTS:
-            return f"a restart loop: it crashed {LOOP_STARTS} times or more within {LOOP_S / 60:.0f} minutes"
+        if loop := loop_of(app, now):
+            return loop
         if starts.is_held(self.settings.var, app.app) or app.exit in starts.ASKED:
             self._down_since.pop(app.app, None)
             return ""
@@ -105,6 +104,15 @@ class Host:
                 p for p in (watcher.path, watcher.done, watcher.failed) if isinstance(p, Path)
             )
         yield self.settings.workspaces
+
+
+def loop_of(app: Starts, now: float) -> str:
+    """Whether an app goes round in circles, in words; "" when it does not. `now` is unix seconds."""
+    if sum(now - at < LOOP_S for at in app.crashes) < LOOP_STARTS:
+        return ""
+    return (
+        f"a restart loop: it crashed {LOOP_STARTS} times or more within {LOOP_S / 60:.0f} minutes"
+    )
 
 
 def _left(folder: Path) -> int:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cli.apps import app_name
 from cli.examinations.findings import Finding
+from durable.starts import is_held
 
 if TYPE_CHECKING:
     from settings import Settings, Watcher
@@ -20,8 +22,16 @@ def examine(settings: Settings) -> Iterator[Finding]:
     for name, watcher in settings.watchers.items():
         found = [writable(name, folder) for folder in _places(watcher)]
         wrong = [finding for finding in found if finding.verdict != "ok"]
-        yield from wrong or found[:1]
+        if wrong or not _waited_for(settings, name, watcher):
+            yield from wrong or found[:1]
         yield from one_file_system(name, watcher)
+
+
+def _waited_for(settings: Settings, name: str, watcher: Watcher) -> bool:
+    """Whether it is gone under a watcher that lives: that one makes it no more, and has told of it."""
+    if watcher.path.exists():
+        return False
+    return is_held(settings.var, app_name(settings.instance, "watch", name))
 
 
 def _places(watcher: Watcher) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from cli.apps import App, planned
 from cli.errors import CliError
 from cli.examinations.findings import Finding
 from cli.pm2 import Pm2, Process
+from durable import starts
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -74,12 +76,24 @@ def _apps(
         yield Finding("bad", "instance", error.problem, error.remedy)
     owned = upkeep.place(settings).owns
     alive = {process.name for process in running if process.runs and owned(process)}
+    loops = list(restart_loops(settings.var, wanted))
+    yield from loops
     missing = [app.name for app in wanted if app.name not in alive]
     if missing:
         words = f"{len(missing)} of {len(wanted)} apps do not run: {', '.join(missing)}"
         yield Finding("warn", "PM2", words, "./baton up starts them; ./baton status says more")
-    else:
+    elif not loops:
         yield Finding("ok", "PM2", f"{len(wanted)} apps run")
+
+
+def restart_loops(var: Path, wanted: Sequence[App]) -> Iterator[Finding]:
+    """PM2 calls an app online that begins again and again."""
+    from alerts.host import loop_of
+
+    names = {app.name for app in wanted}
+    for one in starts.all_starts(var):
+        if one.app in names and (words := loop_of(one, time.time())):
+            yield Finding("bad", "PM2", f"{one.app} is in {words}", f"./baton logs {one.app}")
 
 
 def stale(settings: Settings, pm2: Pm2, wanted: Sequence[App]) -> Iterator[Finding]:

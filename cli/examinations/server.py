@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cli import gate
+from cli import gate, problems
 from cli.examinations.findings import Finding
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: A clock further from the server's than this makes logs and schedules disagree, s.
 _LOOK_S, _BAD_S = 1.0, 30.0
+#: Parts that have a journal.
+_ENTRIES = ("watcher", "poller", "schedule")
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -50,6 +52,19 @@ def _fit(settings: Settings, store: LeaseStore, shown: str) -> Iterator[Finding]
     yield clock(store.now_ms() / 1000 - before)
 
 
+def _standing(settings: Settings, store: LeaseStore) -> Iterator[Finding]:
+    """What stands in the way of parts on any machine; the apps of this one are looked at by themselves."""
+    now_ms = store.now_ms()
+    for problem in problems.standing(store):
+        kind, _, name = problem.subject.partition(":")
+        if kind == "app" and problem.host == settings.host:
+            continue
+        mild = kind == "schedule" or problem.is_stale(now_ms)
+        remedy = f"./baton why {name}" if kind in _ENTRIES else "./baton status; ./baton logs"
+        words = problems.words(problem, now_ms)
+        yield Finding("warn" if mild else "bad", problem.subject, words, remedy)
+
+
 def _data(settings: Settings, store: LeaseStore, shown: str) -> Iterator[Finding]:
     from durable import dataset
     from durable.errors import ServerError
@@ -63,6 +78,7 @@ def _data(settings: Settings, store: LeaseStore, shown: str) -> Iterator[Finding
     if newer.tasks:
         words = f"tasks made by a newer Baton (version {newer.version}): {newer.tasks}"
         yield Finding("warn", "data", words, "upgrade this machine, or start newer consumers")
+    yield from _standing(settings, store)
     for entry in store.gate():
         words = gate.sentence(entry).partition("\n")[0]
         yield Finding("warn", "gate", words, gate.remedy(entry))

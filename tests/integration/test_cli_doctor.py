@@ -13,6 +13,8 @@ import pytest
 
 from cli.examinations import machine
 from cli.locks import Lock, lock_path
+from durable import starts
+from durable.problems import Problems
 from durable.records import Submission
 from durable.server import answers
 from durable.versions import FORMAT, MESSAGE
@@ -91,6 +93,36 @@ def test_what_keeps_tasks_from_running_is_bad_and_has_its_remedy(site: Site) -> 
     assert "warn  gate       gate closed for all tasks: pause" in said
     assert "bad   Redis      it may throw tasks away" in said
     assert "2 wrong, 3 to look at." in said
+
+
+def test_what_stands_in_the_way_of_parts_is_repeated(site: Site) -> None:
+    claude = {"command": str(site.folder / "claude")}
+    site.configure({"consumers": 1, "claude": claude, "watchers": {"inbox": WATCHERS["inbox"]}})
+    settings, store = site.settings, site.store
+    assert "can be made" in by_name(site)["inbox"][1]
+    watcher = Lock(lock_path(settings.var, "baton-watch-inbox"))
+    assert watcher.take()
+    for host, subject in ((settings.host, "watcher:inbox"), ("nas", "app:baton-alerts")):
+        Problems(store.client, store.prefix, host=host).tell(subject, "it is gone")
+    Problems(store.client, store.prefix, host="nas").tell("schedule:nightly", "a tick ran late")
+    said = baton_fails(site)
+    watcher.close()
+    assert f"bad   watcher:inbox on {settings.host}: it is gone (since " in said
+    assert "→ ./baton why inbox" in said
+    assert "bad   app:baton-alerts on nas: it is gone" in said
+    assert "warn  schedule:nightly on nas: a tick ran late" in said
+    assert "can be made" not in said
+
+
+def test_an_app_in_a_restart_loop_is_bad_though_it_runs_between_two_crashes(site: Site) -> None:
+    var = site.settings.var
+    for _ in range(5):
+        starts.note_start(var, "baton-consumer-1", "consumer", "1")
+    assert "restart loop" not in baton(site, "doctor"), "four crashes are none yet"
+    starts.note_start(var, "baton-consumer-1", "consumer", "1")
+    said = baton_fails(site)
+    assert "bad   PM2        baton-consumer-1 is in a restart loop" in said
+    assert "→ ./baton logs baton-consumer-1" in said
 
 
 def test_a_claude_that_nobody_pays_for_is_said_once(site: Site) -> None:
