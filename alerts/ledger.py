@@ -168,7 +168,10 @@ class Ledger:
         state = "held" if incident.kind == "held" else "failed"
         if incident.count == 1:
             return f"the task of {incident.subject} is no longer {state}"
-        return f"none of the {incident.count} tasks of {incident.subject} is {state} any more"
+        which = f"{incident.count} tasks"
+        if incident.count > NAMED:  # of the others nobody knows
+            which = f"first {NAMED} of {which}"
+        return f"none of the {which} of {incident.subject} is {state} any more"
 
     def _tick(self, news: News, now: int) -> None:
         """A tick came late or not at all: one incident until its schedule is on time again."""

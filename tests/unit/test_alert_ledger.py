@@ -109,6 +109,15 @@ def test_an_incident_of_tasks_is_over_with_the_last_of_them() -> None:
     assert book.incidents == {}
 
 
+def test_of_tasks_that_a_storm_did_not_name_nothing_is_claimed() -> None:
+    book = ledger()
+    book.take([failed(f"t{n}") for n in range(NAMED + 1)], NOW)
+    send_all(book, NOW)
+    book.take([back(f"t{n}") for n in range(NAMED)], NOW)
+    text = "baton: over: none of the first 100 of 101 tasks of cli is failed any more"
+    assert said(send_all(book, NOW)) == [text]
+
+
 def test_a_record_that_was_pruned_ends_its_incident_without_a_word() -> None:
     book = ledger()
     book.take([failed("a")], NOW)
