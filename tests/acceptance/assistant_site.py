@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +18,15 @@ from tests.acceptance.claude_site import claude_settings, dotenv
 from tests.acceptance.standin_process import standin
 from tests.conftest import ROOT
 
-EXAMPLE = ROOT / "examples" / "personal-assistant"
+PAGE = ROOT / "examples" / "personal-assistant" / "README.md"
 
 
 @contextmanager
 def assistant() -> Iterator[ClaudePm2Site]:
     """The example, brought up; everything of it is gone at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="bp-")).resolve()
-    shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
+    home = Path(tempfile.mkdtemp(prefix="bp-")).resolve()
+    folder = home / "assistant"
+    _copy_as_the_page_says(home)
     config = yaml.safe_load((folder / "baton.yaml").read_text())
     ours = claude_settings()
     config["claude"] |= {"command": ours["command"], "env": ours["env"]}
@@ -35,4 +39,15 @@ def assistant() -> Iterator[ClaudePm2Site]:
             yield site
         finally:
             site.close()
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def _copy_as_the_page_says(home: Path) -> None:
+    """What the first block of the page does before it calls ./baton, with `~` in a folder of our own."""
+    [block, *_] = re.findall(r"^```\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    lines = [line for line in block.splitlines() if line.startswith(("cp ", "mv "))]
+    assert len(lines) == 2, block
+    env = {"HOME": str(home), "PATH": os.environ["PATH"]}
+    for line in lines:
+        subprocess.run(["/bin/sh", "-ec", line], cwd=ROOT, env=env, check=True)
+    assert (home / "assistant" / ".env").stat().st_mode & 0o777 == 0o600
