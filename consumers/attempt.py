@@ -21,6 +21,7 @@ from consumers import (
     grip,
     handle,
     leftovers,
+    mended,
     processes,
     refusal,
     result_file,
@@ -277,11 +278,11 @@ class Runs:
             on_crash=options.on_crash,
         )
         if what.gate:
-            self._close_gate(what.gate, running.lease, _sentences(end.message, end.remedy))
+            self._close_gate(what.gate, running.lease, end)
         if what.verdict is not None:
             raise what.verdict
 
-    def _close_gate(self, gate: consequence.Gate, lease: Lease, why: str) -> None:
+    def _close_gate(self, gate: consequence.Gate, lease: Lease, end: Conclusion) -> None:
         until_ms = None if gate.until is None else int(gate.until * 1000)
         looks = Looks(int(gate.look_s * 1000))
 
@@ -289,9 +290,11 @@ class Runs:
             closing.close(
                 *(self.store, lease.scope, gate.reason),
                 by=lease.id,
-                why=why,
+                why=_sentences(end.message),
                 until_ms=until_ms,
                 looks=looks,
+                remedy=_sentences(end.remedy),
+                about=mended.about(self.settings),
             )
 
         _insist(close, self.stopping, self.heartbeat.redis)

@@ -180,7 +180,9 @@ def _configured(command: str, base: Path, search: str) -> Found | Missing:
         path = Path(found) if found else None
     if path is not None and _runs(path):
         return Found(path.absolute(), "baton.yaml")
-    return Missing(f"`command: {command}` under `claude:` in baton.yaml is no program: correct it.")
+    return Missing(
+        f"`command: {command}` under `claude:` in baton.yaml is no program: correct it and run `./baton up`."
+    )
 
 
 def _on_path(search: str) -> Path | None:

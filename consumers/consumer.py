@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 from huey.consumer import Consumer, Worker
 
-from consumers import dropped, lost_runs, spending
+from consumers import dropped, lost_runs, mended, spending
 from consumers.adoption import Adoption
 from consumers.caretaker import Caretaker
 from consumers.draining import DRAINED, Mark
@@ -358,6 +358,8 @@ def _begin(
     store.forget_older_libraries()
     for reason in spending.Budgets(settings).reopen_gate(store):
         log.info("the gate is open again: there is room in the day's %s", reason)
+    for reason in mended.reopen_gate(settings, store):
+        log.info("the gate is open again: what it was closed for (%s) is otherwise now", reason)
     adoption.take_own()
     announce()
 

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from consumers import claude, closing, handle, lost_runs, resumption, spending, version, workspaces
+from consumers import (
+    claude,
+    closing,
+    handle,
+    lost_runs,
+    mended,
+    resumption,
+    spending,
+    version,
+    workspaces,
+)
 from consumers import folder as folders
 from consumers.times import DEADLINE_S, LADDER_S
 from durable.records import Lease, Looks
@@ -118,9 +128,11 @@ class Preparation:
         if isinstance(found, claude.Found):
             return str(found.path)
         closing.close(
-            *(self.store, lease.scope, "claude missing"),
+            *(self.store, lease.scope, mended.MISSING),
             by=lease.id,
-            why=found.remedy,
+            why=f"there is no claude on {self.settings.host}.",
+            remedy=f"{found.remedy} One task looks every minute.",
+            about=mended.about(self.settings),
             looks=Looks(_MISSING_RECHECK_MS, _MISSING_RECHECK_MS),
         )
         raise GiveBack("interrupted", found.remedy)

@@ -23,7 +23,7 @@ _STOPPED = {
 }
 _LOGIN = (
     "Run `./baton login`, or set ANTHROPIC_API_KEY in .env and name it in `env:` under `claude:`"
-    " in baton.yaml."
+    " in baton.yaml and run `./baton up`. One task tries now and then (or at once: `./baton unpause login`)."
 )
 
 
@@ -69,9 +69,9 @@ def remedy(outcome: Outcome, summary: Summary, ended: Exit) -> str:
             return f"Add to `allowed_tools`: {rules}. Or set `on_denied: accept`."
         case Outcome.AUTH if summary.api_key_source not in (None, "none"):
             return (
-                f"The credential in use is {summary.api_key_source}: replace it (in .env, say), then run"
-                " `./baton up` and `./baton unpause login`. `./baton login` helps once it is no longer"
-                " passed on."
+                f"The credential in use is {summary.api_key_source}: replace it (in .env, say), or take it out of"
+                " `env:` to use a login, and run `./baton up`. One task tries now and then"
+                " (or at once: `./baton unpause login`)."
             )
         case Outcome.AUTH:
             return _LOGIN

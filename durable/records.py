@@ -307,6 +307,8 @@ class GateEntry(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     probe: str = ""  # the id of the task that tries whether it is over
     tries: int = 0  # how many have tried in vain
+    remedy: str = ""  # where it depends on what was met; else the reason's (durable/remedies.py)
+    about: str = ""  # who closed it and with what, to tell later whether that is mended
 
 
 class Newer(NamedTuple):

@@ -6,17 +6,22 @@ from durable.records import GateEntry
 
 REMEDIES = {
     "pause": "./baton unpause",
-    "login": "./baton login; after another change ./baton unpause login (one task tries now and then)",
+    "login": "./baton login; one task tries now and then, or at once: ./baton unpause login",
     "billing": "see to your credit; one task tries now and then, or at once: ./baton unpause billing",
     "budget": "wait for tomorrow, or raise budget_usd_per_day in baton.yaml and run ./baton up",
     "token budget": (
         "wait for tomorrow, or raise budget_tokens_per_day in baton.yaml and run ./baton up"
     ),
     "usage limit": "wait; or try at once: ./baton unpause usage limit",
-    "claude missing": "npm install -g @anthropic-ai/claude-code, or set claude.command in baton.yaml",
+    "claude missing": "make claude be there (./baton doctor says how); one task looks every minute",
 }
 
 
 def remedy(entry: GateEntry) -> str:
-    """Return what opens the gate for this reason."""
-    return REMEDIES.get(entry.reason, f"./baton unpause {entry.reason}")
+    """Return what opens the gate: what whoever closed it found out, else what helps for this reason."""
+    return entry.remedy or usual(entry.reason)
+
+
+def usual(reason: str) -> str:
+    """Return what opens the gate where nothing is known but the reason."""
+    return REMEDIES.get(reason, f"./baton unpause {reason}")

@@ -350,15 +350,19 @@ class LeaseStore(Views, Scripts):
         why: str,
         until_ms: int | None = None,
         looks: Looks | None = None,
+        remedy: str = "",
+        about: str = "",
     ) -> Closing:
         """Close the gate for a scope (see GateEntry) until a time, or until one task may look, or for a person.
 
         `by` is the id of the task that met the reason. With `looks` what was closed stays so until a probe
-        succeeds, and the times have a little jitter.
+        succeeds, and the times have a little jitter. `remedy` is for a person, in place of the reason's usual
+        one; `about` tells later whether what was at fault is still the same.
         """
         until = "" if until_ms is None else until_ms
         pauses = ("", "") if looks is None else looks
-        info = json.dumps({"by": by, "why": why})
+        more = {"remedy": remedy, "about": about}
+        info = json.dumps({"by": by, "why": why} | {k: v for k, v in more.items() if v})
         chance = random.random()
         answer = self._run("gate", "close", scope, reason, until, *pauses, chance, by, info)
         return Closing(bool(answer[0]), int(answer[1]) if answer[1] else None)

@@ -198,6 +198,8 @@ class Views(Presences):
                     until_ms=None if until == float("inf") else int(until),
                     by=told.get("by", ""),
                     why=told.get("why", ""),
+                    remedy=told.get("remedy", ""),
+                    about=told.get("about", ""),
                     probe=probes.get(scope.encode(), b"").decode(),
                     tries=int(tries.get(member, 0)),
                 )

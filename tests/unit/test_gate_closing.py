@@ -8,6 +8,7 @@ import pytest
 
 from consumers import closing
 from durable.records import Looks, State
+from durable.remedies import remedy
 from durable.store import LeaseStore
 from tests.unit.leasing import claim, nothing, sub
 
@@ -147,17 +148,29 @@ def test_one_closing_is_one_line_in_the_log_that_says_what_to_do(
             closing.close(
                 *(store, "claude:api_key", "login"),
                 by=str(number),
-                why="It is refused. Run `./baton login`.",
+                why="It is refused.",
                 looks=LOOKS,
+                remedy="Replace it.",
             )
     [record] = caplog.records
     assert record.levelname == "ERROR"
     assert record.message.startswith(
         "the gate is closed for Claude tasks that pay by api_key (login) until 20"
     )
-    assert record.message.endswith("when one task tries: It is refused. Run `./baton login`.")
+    assert record.message.endswith("when one task tries: It is refused. → Replace it.")
+
+
+def test_what_opens_the_gate_is_said_once_and_as_it_was_found_out(store: LeaseStore) -> None:
+    close(store, "login", remedy="Replace it.")
+    close(store, "billing")
+    said = {entry.reason: remedy(entry) for entry in store.gate()}
+    assert said["login"] == "Replace it."
+    assert said["billing"].startswith("see to your credit")
 
 
 def test_a_closing_without_a_time_is_for_a_person() -> None:
     said = closing.sentence("all", "pause", "moving", None, tries=False)
-    assert said == "the gate is closed for all tasks (pause) until a person opens it: moving"
+    assert (
+        said
+        == "the gate is closed for all tasks (pause) until a person opens it: moving → ./baton unpause"
+    )

@@ -291,7 +291,7 @@ def test_several_denials_are_named_once_each() -> None:
     ("name", "words"),
     [
         ("not_logged_in", ["./baton login", "ANTHROPIC_API_KEY", ".env"]),
-        ("api_403", ["ANTHROPIC_API_KEY: replace it", "./baton login"]),
+        ("api_403", ["ANTHROPIC_API_KEY: replace it", "./baton up"]),
         ("no_credit", ["credit", "./baton unpause"]),
         ("max_turns", ["max_turns", "./baton retry ID --resume"]),
         ("max_budget", ["max_budget_usd"]),
