@@ -15,14 +15,24 @@ if TYPE_CHECKING:
 
 
 def sentence(entry: GateEntry) -> str:
-    """Return one line about an entry: what it stops, since when, until when, and the remedy."""
+    """Return two lines about an entry: what it stops, since when, until when and why; and the remedy."""
+    shut, more = _told(entry)
+    return f"{paint(shut, 'red')}{more}\n    → {remedy(entry)}"
+
+
+def plain(entry: GateEntry) -> list[str]:
+    """Return the same two without colours and indents, for who prints them among others."""
+    return ["".join(_told(entry)), f"→ {remedy(entry)}"]
+
+
+def _told(entry: GateEntry) -> tuple[str, str]:
+    """What is closed, and all else but the remedy."""
     since = f"since {moment(entry.since_ms)}"
     until = f", until {moment(entry.until_ms)}" if entry.until_ms else ""
     in_vain = f"; tried {entry.tries} times in vain" if entry.tries else ""
     why = f": {printable(entry.why)}" if entry.why else ""
     shut = printable(f"gate closed for {closed_for(entry.scope)}: {entry.reason}")
-    closed = paint(shut, "red")
-    return f"{closed} ({since}{until}{in_vain}{_trying(entry)}){why}\n    → {remedy(entry)}"
+    return shut, f" ({since}{until}{in_vain}{_trying(entry)}){why}"
 
 
 def _trying(entry: GateEntry) -> str:

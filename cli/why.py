@@ -169,7 +169,7 @@ def _waiting(record: Record, store: Views, settings: Settings) -> list[str]:
     """What keeps a queued task from running now."""
     closed = [entry for entry in store.gate() if _stops(entry, record)]
     if closed:
-        return [gate.sentence(entry) for entry in closed]
+        return [line for entry in closed for line in gate.plain(entry)]
     if holder := waits_for(store, record):
         return [f"It waits for {holder}."]
     if record.queue in hosts.ask(store).unserved:
