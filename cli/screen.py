@@ -43,9 +43,14 @@ class Block(NamedTuple):
 
 
 def lines(instance: Instance, width: int | None = None, height: int | None = None) -> list[str]:
-    """Return the screen, at most `height` lines of `width` cells; None is without limit."""
+    """Return the screen, at most `height` lines of `width` cells; None is without limit.
+
+    Without a height, where a person can scroll, tables are as wide as the terminal, and nothing is left out.
+    """
     found = fitted(list(_blocks(instance, width, height is not None)), height)
-    return found if width is None else [_clipped(line, width) for line in found]
+    if width is None or height is None:
+        return found
+    return [_clipped(line, width) for line in found]
 
 
 def _clipped(line: str, width: int) -> str:
@@ -59,44 +64,58 @@ def _lines(texts: Iterable[str], most: int | None = None) -> list[str]:
     found = []
     for text in texts:
         rows = wrapped(text, "    ").split("\n")
-        found += rows if most is None or len(rows) <= most else [*rows[: most - 1], rows[-1]]
+        if most is not None and len(rows) > most:
+            rows = [*rows[: most - 2], f"{rows[most - 2]} …", rows[-1]]
+        found += rows
     return found
 
 
 def fitted(blocks: Sequence[Block], height: int | None) -> list[str]:
-    """Return the lines of all blocks, a blank one between them, cut so that they fit."""
-    shown = [list(block.lines) for block in blocks]
-    if height is not None:
-        for index in sorted(range(len(blocks)), key=lambda n: -blocks[n].rank):
-            _shrink(shown, index, blocks[index], height)
-    found = _joined(shown)
-    return found if height is None or len(found) <= height else [*found[: height - 1], "…"]
+    """Return the lines of all blocks, a blank one between them, cut so that they fit.
+
+    The last one then says how many of them are not to be seen.
+    """
+    kept = [len(block.lines) for block in blocks]
+    found = _joined(blocks, kept)
+    if height is None or len(found) <= height:
+        return [line for line, _ in found]
+    for index in sorted(range(len(blocks)), key=lambda n: -blocks[n].rank):
+        _shrink(blocks, kept, index, height - 1)
+    seen = _joined(blocks, kept)[: height - 1]
+    gone = sum(theirs for _, theirs in found) - sum(theirs for _, theirs in seen)
+    more = f"… {gone} more line{'s' if gone > 1 else ''}: ./baton status"
+    return [*(line for line, _ in seen), paint(more, "dim")]
 
 
-def _shrink(shown: list[list[str]], index: int, block: Block, height: int) -> None:
-    """Take lines from the end of a block, and say how many; one that would be a head alone goes whole."""
-    whole, kept = len(block.lines), len(block.lines)
-    while len(_joined(shown)) > height and kept > block.least:
-        kept -= 1
-        hidden = whole - kept
-        note = [paint(f"… {hidden} more{block.more and ': '}{block.more}", "dim")]
-        shown[index] = [*block.lines[:kept], *note] if kept > 1 else []
-        if kept <= 1 and block.least == 0:
-            return
+def _shrink(blocks: Sequence[Block], kept: list[int], index: int, height: int) -> None:
+    """Take lines from the end of a block; one that would be a head alone goes whole."""
+    least = blocks[index].least
+    while len(_joined(blocks, kept)) > height and kept[index] > least:
+        kept[index] -= 1
+        if kept[index] == 1 and least == 0:
+            kept[index] = 0
 
 
-def _joined(shown: Sequence[Sequence[str]]) -> list[str]:
-    found: list[str] = []
-    for part in shown:
-        if part:
-            found += [*([""] if found else []), *part]
+def _joined(blocks: Sequence[Block], kept: Sequence[int]) -> list[tuple[str, bool]]:
+    """What is to be seen of the blocks, line by line, and whether it is a line of theirs."""
+    found: list[tuple[str, bool]] = []
+    for block, count in zip(blocks, kept, strict=True):
+        if count:
+            found += [
+                *([("", False)] if found else []),
+                *((line, True) for line in block.lines[:count]),
+            ]
+        if hidden := len(block.lines) - count if count else 0:
+            note = f"… {hidden} more{block.more and ': '}{block.more}"
+            found.append((paint(note, "dim"), False))
     return found
 
 
 def _blocks(instance: Instance, width: int | None, narrow: bool) -> Iterator[Block]:
     tasks = instance.tasks
+    top = [_title(instance, width), *_lines(_closed(instance))]  # of these nothing is ever cut
     alarms = _lines(_alarms(instance), _ALARM if narrow else None)
-    yield Block([_title(instance, width), *alarms], rank=0, least=1, more="./baton status | cat")
+    yield Block([*top, *alarms], rank=0, least=len(top), more="./baton status")
     if instance.apps:
         yield Block(_apps(instance.apps, width, narrow), rank=2, least=2)
     if elsewhere := _elsewhere(instance):
@@ -105,7 +124,7 @@ def _blocks(instance: Instance, width: int | None, narrow: bool) -> Iterator[Blo
         yield Block(_lines(_figures(instance, tasks)), rank=0, least=9)
         yield Block(_running(tasks, width), rank=1, least=2, more="./baton list --state running")
     producers = producing.rows(instance.producers, width)
-    yield Block(producers, rank=4, more="./baton status | cat")
+    yield Block(producers, rank=4, more="./baton status")
     if tasks:
         yield Block(_sources(tasks, width), rank=3, more="./baton list --source NAME")
         yield Block(_recent(tasks, width), rank=4, more="./baton list")
@@ -119,15 +138,18 @@ def _title(instance: Instance, width: int | None) -> str:
     return fits.replace(settings.instance, paint(settings.instance, "bold"), 1)
 
 
+def _closed(instance: Instance) -> Iterator[str]:
+    for entry in instance.tasks.gate if instance.tasks else ():
+        yield gate.sentence(entry)
+
+
 def _alarms(instance: Instance) -> Iterator[str]:
     tasks = instance.tasks
-    for entry in tasks.gate if tasks else ():
-        yield gate.sentence(entry)
-    for problem in tasks.problems if tasks else ():
-        yield problems.sentence(problem, tasks.now_ms) if tasks else ""
     for notice in instance.missing:
         words = printable(notice.problem, keep="\n")
         yield f"{paint(words, 'yellow')}\n    → {printable(notice.remedy)}"
+    for problem in tasks.problems if tasks else ():
+        yield problems.sentence(problem, tasks.now_ms) if tasks else ""
     if instance.apps and all(row["pid"] == 0 for row in instance.apps):
         yield "Nothing runs. ./baton up starts it."
     if outside := [row["name"] for row in instance.apps or () if row["state"] == OUTSIDE]:

@@ -24,8 +24,7 @@ def status(args: argparse.Namespace) -> int:
     if args.json:
         print_json(facts(instance))
     elif sys.stdout.isatty():
-        width, height = terminal_size()
-        print("\n".join(screen.lines(instance, width, height - 1)))  # the prompt comes below
+        print("\n".join(screen.lines(instance, terminal_size()[0])))  # all of it: one may scroll
     else:
         print("\n".join(screen.lines(instance)))
     return 0

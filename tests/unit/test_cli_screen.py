@@ -142,12 +142,42 @@ def blocks() -> list[Block]:
     [
         (None, ["title", "", "HEAD", "a", "b", "c", "", "HEAD", "x", "y"]),
         (10, ["title", "", "HEAD", "a", "b", "c", "", "HEAD", "x", "y"]),
-        (6, ["title", "", "HEAD", "a", "b", "c"]),
-        (5, ["title", "", "HEAD", "a", "… 2 more: list"]),
-        (3, ["title", "", "…"]),
+        (7, ["title", "", "HEAD", "a", "b", "c", "… 3 more lines: ./baton status"]),
+        (6, ["title", "", "HEAD", "a", "… 2 more: list", "… 5 more lines: ./baton status"]),
+        (3, ["title", "", "… 7 more lines: ./baton status"]),
     ],
 )
 def test_the_least_important_goes_first_and_says_so(
     height: int | None, expected: list[str]
 ) -> None:
     assert fitted(blocks(), height) == expected
+
+
+def test_where_one_can_scroll_all_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "columns", lambda: 80)
+    found = lines(instance(tmp_path, running=40), 80)
+    assert "\n".join(found).count("watcher:an-inbox") == 45
+    for word in ("PRODUCER", "e0e0e0e0", "Claude 2 (PATH: /c), billed to", "→ ./baton unpause"):
+        assert word in "\n".join(found)
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (60, 20), (120, 24), (40, 24)])
+def test_of_a_closed_gate_nothing_is_cut(
+    width: int, height: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "columns", lambda: width)
+    text = " ".join(line.strip() for line in lines(instance(tmp_path), width, height))
+    assert ("moving house " * 9).strip() in text
+    assert "→ ./baton unpause" in text
+
+
+def test_how_many_lines_are_missing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "columns", lambda: 80)
+    made = instance(tmp_path, alarms=0)
+    *shown, last = lines(made, 80, 24)
+    whole = lines(made, 80)
+    assert "PRODUCER" not in "\n".join(shown)
+    theirs = [line for line in shown if line and not line.startswith("… ")]
+    assert last == f"… {len(list(filter(None, whole))) - len(theirs)} more lines: ./baton status"
