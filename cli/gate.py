@@ -35,6 +35,19 @@ def _told(entry: GateEntry) -> tuple[str, str]:
     return shut, f" ({since}{until}{in_vain}{_trying(entry)}){why}"
 
 
+def keeps_back(entry: GateEntry, credential: str) -> bool:
+    """Return whether a Claude task that pays by this credential ("": the usual one) waits for the entry."""
+    return entry.scope in ("all", "claude", f"claude:{credential or 'default'}")
+
+
+def waiting(entry: GateEntry) -> str:
+    """Return why a task that has just come in waits, until when, and the remedy, in one line."""
+    until = f" until {moment(entry.until_ms)}" if entry.until_ms else ""
+    why = f": {printable(entry.why).rstrip('.')}" if entry.why else ""
+    shut = printable(f"the gate is closed for {closed_for(entry.scope)} ({entry.reason})")
+    return f"It waits: {shut}{until}{_trying(entry)}{why} → {printable(remedy(entry))}"
+
+
 def _trying(entry: GateEntry) -> str:
     if entry.probe:
         return f"; task {entry.probe[:SHORT]} tries whether it is over"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli import queue
+from cli import gate, queue
 from cli.errors import CliError
 from cli.parser import OPTION
-from cli.terminal import print_json, printable
+from cli.terminal import print_json, printable, wrapped
 
 if TYPE_CHECKING:
     from durable.queue import BatonHuey
@@ -24,8 +25,9 @@ def add(args: argparse.Namespace) -> int:
     if not prompt.strip():
         raise CliError("The prompt is empty.", 'Say what Claude is to do: ./baton add "…"')
     huey = queue.huey()
-    task_id, new = _submit(huey, prompt, args)
+    task_id, new, credential = _submit(huey, prompt, args)
     if args.wait:
+        _say_what_closes(huey, task_id, credential)
         return _wait(huey, task_id, as_json=args.json)
     if args.json:
         print_json({"id": task_id, "new": new})
@@ -33,10 +35,12 @@ def add(args: argparse.Namespace) -> int:
         print(f"{task_id[: queue.SHORT]} is in the queue. ./baton logs {task_id[:8]} -f shows it.")
     else:
         print(f"{task_id[: queue.SHORT]} has this key already; nothing was put in.")
+    _say_what_closes(huey, task_id, credential)
     return 0
 
 
-def _submit(huey: BatonHuey, prompt: str, args: argparse.Namespace) -> tuple[str, bool]:
+def _submit(huey: BatonHuey, prompt: str, args: argparse.Namespace) -> tuple[str, bool, str]:
+    """The id, whether it is new, and the credential that it pays by, "" for the usual one."""
     import tasks
 
     try:
@@ -52,7 +56,20 @@ def _submit(huey: BatonHuey, prompt: str, args: argparse.Namespace) -> tuple[str
     except ValueError as error:
         raise CliError(str(error)) from error
     submitted = huey.store.submit([task])[0]
-    return submitted.id, submitted.new
+    return submitted.id, submitted.new, task.credential
+
+
+def _say_what_closes(huey: BatonHuey, task_id: str, credential: str) -> None:
+    """On standard error, which no program reads as an answer: a task that waits for the gate is not at work soon."""
+    import redis
+
+    with contextlib.suppress(redis.RedisError):  # the task is in, whatever this look comes to
+        record = huey.store.record(task_id)
+        if record is None or record.state.value not in ("queued", "scheduled"):
+            return
+        for entry in huey.store.gate():
+            if gate.keeps_back(entry, credential):
+                print(wrapped(gate.waiting(entry)), file=sys.stderr, flush=True)
 
 
 def options(args: argparse.Namespace) -> dict[str, Any]:

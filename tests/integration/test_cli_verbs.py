@@ -169,6 +169,61 @@ def test_one_reason_is_opened_without_the_others(site: Site) -> None:
     assert [e["reason"] for e in facts(site, "status")["gate"]] == ["pause"]
 
 
+def test_add_says_what_the_task_waits_for(site: Site) -> None:
+    def said(*words: str) -> str:
+        done = subprocess.run(
+            command("add", *words), env=env(site), cwd=site.folder, capture_output=True, text=True
+        )
+        assert done.returncode == 0
+        return " ".join(done.stderr.split())
+
+    assert said("One") == ""
+    until = site.store.now_ms() + 3_600_000
+    site.store.close_gate("claude:default", "login", by="t", why="It is refused.", until_ms=until)
+    site.store.close_gate("claude:api_key", "billing", by="t", why="")
+    login = said("Two", "--key", "k")
+    assert login.startswith("It waits: the gate is closed for Claude tasks (login) until ")
+    assert ": It is refused → ./baton login" in login
+    assert "billing" not in login
+    assert said("Two", "--key", "k", "--json") == login
+    site.store.open_gate()
+    site.store.close_gate("all", "pause", by="t", why="holiday")
+    paused = "It waits: the gate is closed for all tasks (pause): holiday → ./baton unpause"
+    assert said("Three") == paused
+
+
+def test_add_with_wait_says_at_once_what_it_waits_for(site: Site) -> None:
+    site.store.close_gate("all", "pause", by="t", why="holiday")
+    waiting = subprocess.Popen(
+        command("add", "One", "--wait"),
+        env=env(site),
+        cwd=site.folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline().startswith("It waits: the gate is closed for all tasks")
+        assert waiting.poll() is None
+    finally:
+        waiting.kill()
+        waiting.communicate()
+
+
+def test_a_task_that_fits_into_no_day_is_refused_with_both_figures(site: Site) -> None:
+    with (site.folder / "baton.yaml").open("a") as file:
+        file.write("budget_usd_per_day: 20\n")
+    said = " ".join(baton(site, "add", "--max-budget-usd", "30", "hi", status=1).split())
+    assert "max_budget_usd: 30 USD is more than all tasks of a day may cost" in said
+    assert "(budget_usd_per_day: 20)" in said
+    code = "import tasks; tasks.claude('hi', max_budget_usd=30)"
+    done = subprocess.run(
+        command("shell", "-c", code), env=env(site), cwd=site.folder, capture_output=True, text=True
+    )
+    assert "ValueError: max_budget_usd: 30 USD is more" in done.stderr
+    assert sum(site.store.counts().values()) == 0
+
+
 def test_a_closed_gate_stands_at_the_top_of_status(site: Site) -> None:
     site.store.submit([Submission(id="abc123", body=b"{}", kind="claude")])
     baton(site, "pause", "moving")
