@@ -6,6 +6,8 @@ import json
 from signal import Signals
 from typing import Any
 
+from consumers.allowing import ANY_COMMAND
+from consumers.allowing import rules as allow_rules
 from consumers.ending import Exit, Outcome
 from consumers.stream import Summary
 
@@ -13,7 +15,6 @@ LONGEST_QUOTE = 300
 """Characters of the CLI's or a tool's own words in a message."""
 
 MOST_RULES = 5
-LONGEST_RULE = 120
 
 _STOPPED = {
     "shutdown": "Baton was stopping",
@@ -29,6 +30,11 @@ _LOGIN = (
 
 def message(outcome: Outcome, summary: Summary, ended: Exit) -> str:
     """One plain sentence: what happened."""
+    text = _message(outcome, summary, ended)
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
+def _message(outcome: Outcome, summary: Summary, ended: Exit) -> str:
     said = quote(words(summary, ended))
     match outcome:
         case Outcome.SUCCEEDED:
@@ -65,8 +71,7 @@ def remedy(outcome: Outcome, summary: Summary, ended: Exit) -> str:
         return "Check `cwd` of the task and `claude.command` in baton.yaml."
     match outcome:
         case Outcome.DENIED:
-            rules = ", ".join(json.dumps(rule, ensure_ascii=False) for rule in allowing(summary))
-            return f"Add to `allowed_tools`: {rules}. Or set `on_denied: accept`."
+            return _allow(allowing(summary))
         case Outcome.AUTH if summary.api_key_source not in (None, "none"):
             return (
                 f"The credential in use is {summary.api_key_source}: replace it (in .env, say), or take it out of"
@@ -98,8 +103,21 @@ def remedy(outcome: Outcome, summary: Summary, ended: Exit) -> str:
 
 def allowing(summary: Summary) -> list[str]:
     """The `allowed_tools` rules that would have let the denied calls through, at most five."""
-    rules = dict.fromkeys(_rule(denial) for denial in summary.denials)
+    rules = dict.fromkeys(rule for denial in summary.denials for rule in allow_rules(denial))
+    if ANY_COMMAND in rules:  # the others of this tool add nothing
+        rules = dict.fromkeys(rule for rule in rules if not rule.startswith(f"{ANY_COMMAND}("))
     return list(rules)[:MOST_RULES]
+
+
+def _allow(rules: list[str]) -> str:
+    lines = ", ".join(json.dumps(rule, ensure_ascii=False) for rule in rules)
+    all_of_it = (
+        f' A narrower line may not do here; "{ANY_COMMAND}" allows every command, but for what'
+        " Claude Code holds too dangerous for any rule."
+        if ANY_COMMAND in rules
+        else ""
+    )
+    return f"Add to `allowed_tools`: {lines}.{all_of_it} Or set `on_denied: accept`."
 
 
 def words(summary: Summary, ended: Exit) -> str:
@@ -160,20 +178,6 @@ def _call(denial: dict[str, Any]) -> str:
     given = denial.get("tool_input")
     values = list(given.values()) if isinstance(given, dict) else []
     return f"{denial.get('tool_name')} ({quote(str(values[0]))[:80]})" if values else _name(denial)
-
-
-def _rule(denial: dict[str, Any]) -> str:
-    """The narrowest rule of the CLI's syntax that fits the call; a bare name allows all of it.
-
-    A command with parentheses in it is cut short, because the CLI reads lists of rules naively.
-    """
-    given = denial.get("tool_input")
-    command = given.get("command") if isinstance(given, dict) else None
-    if denial.get("tool_name") != "Bash" or not isinstance(command, str) or not command.strip():
-        return _name(denial)
-    if len(command) <= LONGEST_RULE and not set(command) & set("()\n\\"):
-        return f"Bash({command})"
-    return f"Bash({command.split()[0]} *)"
 
 
 def _name(denial: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Claude tasks through a real queue, a real consumer and the real CLI; only the API is a stand-in."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,24 @@ def test_a_denied_tool_fails_and_says_which_line_would_allow_it(site: ClaudeSite
     )
     assert "allowed_tools" in shown
     assert "Bash(" in shown
+
+
+@pytest.mark.parametrize("command", ["touch made; touch two", "touch made > out"])
+def test_the_line_that_a_denial_names_lets_the_same_command_through(
+    site: ClaudeSite, command: str
+) -> None:
+    prompt = script(bash(command), say("tried"))
+    task_id = site.submit(prompt, allowed_tools=["Read"])
+    assert site.finish(task_id).outcome == "denied"
+    advice = site.python(
+        "from tasks import TaskFailed, huey\n"
+        f"try: huey.result_of({task_id!r}).get()\nexcept TaskFailed as e: print(e.remedy)"
+    )
+    lines = re.search(r"`allowed_tools`: (.*?)\. ", advice)
+    assert lines, advice
+    named = json.loads(f"[{lines[1]}]")
+    assert site.finish(site.submit(prompt, allowed_tools=named)).state is State.SUCCEEDED
+    assert (site.folder / "made").exists()
 
 
 def test_a_usage_limit_closes_the_gate_until_its_reset(
