@@ -135,7 +135,7 @@ def _install(found: Target, *, by_hand: bool) -> int:
     if found.kind != "launchd" and (why := unit.unfit(found.boot)):
         raise CliError(f"No unit of systemd can name this folder: {why}.", "Rename it.")
     if found.kind != "launchd" and not by_hand and not BOOTED.is_dir():
-        left = found.boot.var / found.file.name
+        left = _left_by_hand(found)
         _write(left, found.text, 0o600)
         print(_no_systemd(found, left), file=sys.stderr)
         return 1
@@ -153,7 +153,13 @@ def _install(found: Target, *, by_hand: bool) -> int:
     return 0
 
 
+def _left_by_hand(found: Target) -> Path:
+    """Where a unit is left that nothing here can run."""
+    return found.boot.var / found.file.name
+
+
 def _remove(found: Target) -> int:
+    _left_by_hand(found).unlink(missing_ok=True)
     if not found.file.exists():
         print(f"There is no {found.file}.")
         return 0
@@ -203,8 +209,12 @@ def sentence(facts: dict[str, Any]) -> str:
             f"{file} is not of this instance. Give it a name of its own: `instance:` in baton.yaml."
         )
     if not facts["installed"]:
-        why = "" if facts["available"] else " systemd does not run here."
-        return f"This instance does not start at boot.{why}\n    → ./baton boot install"
+        if not facts["available"]:
+            return (
+                "This instance does not start at boot: systemd does not run here.\n"
+                "    → let whatever starts at boot here call ./baton boot start in this folder, as its user"
+            )
+        return "This instance does not start at boot.\n    → ./baton boot install"
     if not facts["current"]:
         return f"{file} is there, but not as it would be written now.\n    → ./baton boot install"
     if facts["enabled"] is False:

@@ -197,6 +197,12 @@ def test_without_systemd_the_unit_is_left_with_what_to_do(
     assert (here / "var" / "baton-night.service").exists()
     assert not (here / "calls").exists()
     assert status(capsys)["available"] is False
+    assert main(["boot", "status"]) == 0
+    said = capsys.readouterr().out
+    assert "boot install" not in said, "it does nothing here"
+    assert "./baton boot start" in said
+    assert main(["boot", "remove"]) == 0
+    assert not (here / "var" / "baton-night.service").exists()
 
 
 def test_where_it_is_told_to_it_only_writes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
