@@ -43,10 +43,12 @@ class Harvest:
         self.put_off: frozenset[str] = (
             frozenset()
         )  # ids of the last answer, whose prompt cannot be made
+        self._why_not: dict[str, str] = {}  # the reason of each
 
     def plan(self, text: str, mark: Bookmark, fetched: Fetched, timing: Timing) -> list[Pending]:
         """The submits that take an answer in, from the cursor's `text`, whose bookmark is `mark`."""
         new = bookmark.news(mark, fetched, self.config.first)
+        self._why_not.clear()
         made = {item.id: made for item in new if (made := self._made(item))}
         put_off = [item for item in new if item.id not in made]
         run = [item for item in new if item.id in made]
@@ -75,7 +77,9 @@ class Harvest:
         self.put_off = frozenset(item.id for item in put_off)
         left_out = 0 if mark.polled else len(fetched.items) - new
         first = poll_fates.first_entries(self.journal, left_out, self.config.first)
-        return [*poll_fates.put_off_entries(self.journal, unheard), *first]
+        why = self._why_not
+        told = [poll_fates.put_off_entry(self.journal, item, why[item.id]) for item in unheard]
+        return [*told, *first]
 
     def _occasion(self, item: Item) -> Occasion:
         key = f"poll:{self.config.name}:{bookmark.remembered(item.id)}"
@@ -87,6 +91,7 @@ class Harvest:
         try:
             return self.recipe.submission(self._occasion(item))
         except (TemplateError, CodecError) as error:
+            self._why_not[item.id] = str(error)
             if item.id not in self.put_off:
                 log.error("item %s is put off until its prompt can be made: %s", item.id, error)
             return None

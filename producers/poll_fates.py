@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from durable.records import Entry
 from producers.sources import Item
 
 _SHOWN = 100  # characters of an id
+_REASON = 300
 
 
 def run_entry(journal: str, item: Item, place: int) -> Entry:
@@ -15,12 +14,10 @@ def run_entry(journal: str, item: Item, place: int) -> Entry:
     return Entry(journal=journal, what="run", about=item.id[:_SHOWN], place=place)
 
 
-def put_off_entries(journal: str, items: Iterable[Item]) -> list[Entry]:
-    """Of items whose prompt cannot be made: they stay new."""
-    why = "its prompt cannot be made; the log says why"
-    return [
-        Entry(journal=journal, what="put off", about=item.id[:_SHOWN], why=why) for item in items
-    ]
+def put_off_entry(journal: str, item: Item, reason: str) -> Entry:
+    """Of an item whose prompt cannot be made: it stays new."""
+    why = f"its prompt cannot be made: {reason[:_REASON]}"
+    return Entry(journal=journal, what="put off", about=item.id[:_SHOWN], why=why)
 
 
 def first_entries(journal: str, left_out: int, first: object) -> list[Entry]:

@@ -69,7 +69,8 @@ class Trouble:
             return f"fails: {self.patience.problem}"
         if put_off:
             items = "1 item is" if put_off == 1 else f"{put_off} items are"
-            return f"{items} put off, for the prompt cannot be made; the log says why"
+            name = self.subject.partition(":")[2]
+            return f"{items} put off, for the prompt cannot be made: ./baton why {name} says the reason"
         return ""
 
     def tell(self, now: float, put_off: int) -> None:

@@ -440,7 +440,10 @@ def test_an_item_that_is_put_off_is_asked_for_again_where_the_source_says_so(rig
     rig.restart()
     rig.poll("a")
     assert rig.mark.place == "before it"
-    assert rig.problem == "1 item is put off, for the prompt cannot be made; the log says why"
+    assert rig.problem == (
+        "1 item is put off, for the prompt cannot be made: ./baton why issues says the reason"
+    )
+    assert "no attribute 'no'" in rig.store.journal("poller:issues", 1)[0].why
     rig.config = Config(name="issues", every=Duration(300), command=("x",), prompt="{{ id }}")
     rig.restart()
     assert rig.poll() == ["a"]
