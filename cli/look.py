@@ -29,8 +29,10 @@ def list_tasks(args: argparse.Namespace) -> int:
         print_json([queue.facts(record) for record in found])
     elif found:
         print(rows(found, store.now_ms()))
+    elif args.state or args.source:
+        print("No task like that.")
     else:
-        print('No task like that. ./baton add "…" puts one in.')
+        print('There is no task yet. ./baton add "…" puts one in.')
     return 0
 
 

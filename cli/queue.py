@@ -83,4 +83,6 @@ def facts(record: Record) -> dict[str, Any]:
 
 def who() -> str:
     """Return who asks, for the record of a pause."""
-    return os.environ.get("USER") or os.environ.get("LOGNAME") or f"uid {os.getuid()}"
+    from durable.identity import user
+
+    return os.environ.get("USER") or os.environ.get("LOGNAME") or user()

@@ -51,4 +51,5 @@ def _tried(act: Callable[[str], Done], word: str) -> Done | Refused:
     try:
         return act(word)
     except (CliError, BatonError) as error:
-        return Refused({"id": word, "error": str(error)}, f"{word}: {error}")
+        said = str(error) if str(error).startswith(f"Task {word}") else f"{word}: {error}"
+        return Refused({"id": word, "error": str(error)}, said)

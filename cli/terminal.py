@@ -146,7 +146,7 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def age(seconds: float) -> str:
-    """Return a span as its two largest units: 12s, 3m05s, 2h07m, 5d03h."""
+    """Return a span as its two largest units: 12s, 3m05s, 2h07m, 5d."""
     whole = max(0, int(seconds))
     for unit, size, smaller, part in (
         ("d", 86_400, "h", 3_600),
@@ -154,7 +154,8 @@ def age(seconds: float) -> str:
         ("m", 60, "s", 1),
     ):
         if whole >= size:
-            return f"{whole // size}{unit}{whole % size // part:02d}{smaller}"
+            rest = whole % size // part
+            return f"{whole // size}{unit}{f'{rest:02d}{smaller}' if rest else ''}"
     return f"{whole}s"
 
 

@@ -129,20 +129,31 @@ def _queued(record: Record) -> list[str]:
 
 
 def _scheduled(record: Record) -> list[str]:
-    after = f" after attempt {record.attempt} ended: {record.reason or record.outcome}"
+    after = (
+        f" after attempt {record.attempt} ended: {(record.reason or record.outcome).rstrip('.')}"
+    )
     return [f"It waits until {moment(record.due_ms)}{after if record.attempt else ''}."]
 
 
 def _running(record: Record) -> list[str]:
     stopping = " It is being stopped: somebody cancelled it." if record.cancel else ""
     since = f"since {moment(record.started_ms)}"
-    return [f"Attempt {record.attempt} runs {since} in {record.owner}.{stopping}"]
+    return [f"Attempt {record.attempt} runs {since} in {_consumer(record)}.{stopping}"]
+
+
+def _consumer(record: Record) -> str:
+    """Its name, and its machine's where that is another one."""
+    from cli import attempts
+
+    name = record.owner.rpartition(":")[2]
+    host = attempts.elsewhere(queue.settings().var, record)
+    return f"{name} on {host}" if host else name
 
 
 def _held(record: Record) -> list[str]:
     return [
-        f"It waits for a person: {record.reason or record.outcome}.",
-        f"./baton retry {record.id[: queue.SHORT]} sends it on; ./baton cancel ends it.",
+        f"It waits for a person: {(record.reason or record.outcome).rstrip('.')}.",
+        f"./baton release {record.id[: queue.SHORT]} sends it on; ./baton cancel ends it.",
     ]
 
 

@@ -59,11 +59,15 @@ def host_name() -> str:
 
 def person(host: str) -> str:
     """Who runs this process, as a task that it puts in says: the user of the operating system, at the host."""
+    return f"{user()}@{host}"
+
+
+def user() -> str:
+    """The user of the operating system that runs this process, by name."""
     try:
-        name = pwd.getpwuid(os.getuid()).pw_name
+        return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container with a user of its own
-        name = f"uid-{os.getuid()}"
-    return f"{name}@{host}"
+        return f"uid-{os.getuid()}"
 
 
 def keep_host_name(var: Path, name: str) -> None:

@@ -105,6 +105,7 @@ def test_a_task_is_held_with_a_reason_and_released(site: Site, call: Call) -> No
     )
     assert state(site, "aa1") == "held"
     assert "wait for Anna" in call("why", "aa1")[1]
+    assert "./baton release aa1 sends it on" in call("why", "aa1")[1]
     assert call("hold", "aa1")[:2] == (0, "aa1 is held already.\n")
     assert call("release", "aa1")[1] == "aa1 (was held) is back in the queue.\n"
     assert state(site, "aa1") == "queued"
@@ -166,6 +167,26 @@ def test_several_are_acted_on_each_by_itself(
     assert [state(site, i) for i in ("aa1", "ab1", "ac1")] == [after, after, "queued"]
 
 
+def test_of_several_each_id_is_said_once(site: Site, call: Call) -> None:
+    put_in(site, "aa1", "ab1")
+    call("cancel", "aa1", "ab1")
+    said = call("cancel", "aa1", "ab1")[2]
+    assert "aa1: " not in said
+    assert "Task ab1 has ended" in said
+
+
+def test_what_runs_runs_in_a_consumer_that_has_a_name(site: Site, call: Call) -> None:
+    put_in(site, "aa1")
+    run(site, "aa1")
+    owner = site.store.record("aa1").owner  # type: ignore[union-attr]
+    assert f" in {owner.rpartition(':')[2]}" in call("why", "aa1")[1]
+    assert owner not in call("why", "aa1")[1]
+
+
+def test_a_list_of_what_there_is_none_of_advises_nothing(call: Call) -> None:
+    assert call("list", "--state", "scheduled")[1] == "No task like that.\n"
+
+
 def test_a_program_gets_one_list_of_what_became_of_several(site: Site, call: Call) -> None:
     put_in(site, "aa1", "ab1")
     status, out, _ = call("cancel", "aa1", "zz", "ab1", "--json")
@@ -188,7 +209,7 @@ def test_prune_removes_what_ended_longer_ago_with_its_folders(site: Site, call: 
     for task_id in ("aa1", "ac1"):
         (attempts / task_id / "1").mkdir(parents=True)
     said = call("prune", "1d", "--dry-run")[1]
-    assert said == "Would remove 2 tasks that ended longer than 1d00h ago: 1 succeeded, 1 failed.\n"
+    assert said == "Would remove 2 tasks that ended longer than 1d ago: 1 succeeded, 1 failed.\n"
     assert state(site, "aa1") == "succeeded"
     found = json.loads(call("prune", "1d", "--json")[1])
     assert sorted(found["removed"]) == ["aa1", "ab1"]
@@ -196,7 +217,7 @@ def test_prune_removes_what_ended_longer_ago_with_its_folders(site: Site, call: 
         *("gone", "gone", "succeeded", "queued")
     ]
     assert [folder.name for folder in attempts.iterdir()] == ["ac1"]
-    assert call("prune", "1d")[1] == "No task ended longer than 1d00h ago.\n"
+    assert call("prune", "1d")[1] == "No task ended longer than 1d ago.\n"
 
 
 def test_prune_leaves_what_a_watcher_has_in_hand_and_what_ended_after_it(

@@ -63,7 +63,7 @@ def test_status_says_what_each_producer_is_at_and_what_was_last(site: Site) -> N
     row = producer(site, "poller:news")
     assert (row["items"], row["new"], row["failed"]) == (3, 3, "")
     assert row["next_at"] == pytest.approx(row["polled_at"] + 3600, abs=200)
-    assert "every 1h00m, 3 items, 3 new" in line(site, "poller:news")
+    assert "every 1h, 3 items, 3 new" in line(site, "poller:news")
     assert producer(site, "schedule:yearly")["running"]
     assert "-01-01 " in line(site, "schedule:yearly")
     assert "0 0 1 1 *" in line(site, "schedule:yearly")

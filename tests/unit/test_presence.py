@@ -57,7 +57,7 @@ def test_a_consumer_that_is_silent_serves_no_more(store: LeaseStore) -> None:
     assert "1 task waits in default" in told(store)
     assert "./baton up" in told(store)
     assert hosts.elsewhere(hosts.ask(store), "barn") == [
-        "hut: no consumer, the last was heard of 3m00s ago"
+        "hut: no consumer, the last was heard of 3m ago"
     ]
 
 

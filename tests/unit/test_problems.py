@@ -171,9 +171,7 @@ def test_one_that_is_not_told_again_is_shown_as_stale() -> None:
     fresh, later = 60_000 + STALE_MS, 60_001 + STALE_MS
     assert words.sentence(found, fresh).startswith(f"watcher:inbox on hut: {GONE} (since ")
     assert words.sentence(found, fresh).endswith(")")
-    assert words.sentence(found, later).endswith(
-        "; not heard of for 5m00s: its process may be down"
-    )
+    assert words.sentence(found, later).endswith("; not heard of for 5m: its process may be down")
     assert not words.facts(found, fresh)["stale"]
     assert words.facts(found, later) == {
         "subject": "watcher:inbox",
