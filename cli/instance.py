@@ -43,6 +43,8 @@ class Tick(NamedTuple):
 
     schedule: str
     at_ms: int
+    when: str = ""
+    """At which times, and in which zone, as `schedules` says it."""
 
 
 class Queue(NamedTuple):
@@ -176,10 +178,11 @@ def ticks(settings: Settings, now: dt.datetime) -> list[Tick]:
     found = []
     for name, entry in settings.schedules.items():
         try:
-            due = timing_of(entry, settings.environ).next(now)
+            timing = timing_of(entry, settings.environ)
+            due = timing.next(now)
         except CronError:  # the scheduler says so, and `problems` has it
             continue
-        found.append(Tick(name, int(due.timestamp() * 1000)))
+        found.append(Tick(name, int(due.timestamp() * 1000), timing.clock.words))
     return sorted(found, key=lambda tick: tick.at_ms)
 
 

@@ -194,7 +194,7 @@ def _looking(verbs: Verbs) -> None:
     costs.add_argument("--days", type=_positive, default=30, help="of so many (default 30)")
     costs.add_argument("--by", choices=("source", "model", "day"), help="sum by this (default day)")
 
-    why = verbs.add("why", "cli.why:why", "explain a task, or a schedule's last ticks", json=True)
+    why = verbs.add("why", "cli.why:why", "explain a task, or what became of a source", json=True)
     why.add_argument("name", metavar="NAME-or-ID", help="a schedule, a watcher, a poller or a task")
     text = "each schedule with its next and its last tick"
     verbs.add("schedules", "cli.schedules:schedules", text, json=True)

@@ -28,7 +28,7 @@ def producers(settings: Settings, ticks: Sequence[Tick]) -> list[dict[str, Any]]
     watchers = [_watcher(settings, name) for name in settings.watchers]
     pollers = [_poller(settings, name) for name in settings.pollers]
     running = _running(settings, "scheduler", "")
-    schedules = [_schedule(settings, tick) | running for tick in ticks[:_SCHEDULES]]
+    schedules = [_schedule(tick) | running for tick in ticks[:_SCHEDULES]]
     return [row | {"last": None} for row in (*watchers, *pollers, *schedules)]
 
 
@@ -57,10 +57,9 @@ def _poller(settings: Settings, name: str) -> dict[str, Any]:
     return facts | _running(settings, "poll", name) | {key: told.get(key) for key in keys}
 
 
-def _schedule(settings: Settings, tick: Tick) -> dict[str, Any]:
-    entry = settings.schedules[tick.schedule]
-    when = entry.cron or f"every {age(float(entry.every or 0))}"
-    return {"source": f"schedule:{tick.schedule}", "when": when, "next_at": tick.at_ms / 1000}
+def _schedule(tick: Tick) -> dict[str, Any]:
+    source = f"schedule:{tick.schedule}"
+    return {"source": source, "when": tick.when, "next_at": tick.at_ms / 1000}
 
 
 def _report(settings: Settings, source: str) -> dict[str, Any]:
@@ -112,7 +111,8 @@ def _polling(row: Mapping[str, Any]) -> str:
     every = f"every {age(row['every_s'])}"
     if row["failed"]:
         return f"{every}, fails: {row['failed']}"
-    return f"{every}, {row['items']} items, {row['new']} new" if row["polled_at"] else every
+    items = "1 item" if row["items"] == 1 else f"{row['items']} items"
+    return f"{every}, {items}, {row['new']} new" if row["polled_at"] else every
 
 
 def _ticking(row: Mapping[str, Any]) -> str:
