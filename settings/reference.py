@@ -72,6 +72,7 @@ TOP: dict[str, Any] = {
 _TOP_DEFAULTS = {
     "redis": "embedded",
     "redis_unsafe": "refuse",
+    "host": "this machine's name",
     "consumers": 2,
     "claude": None,
     "workspaces": "~/.baton/workspaces/…",
