@@ -25,6 +25,9 @@ class TaskFailed(TaskException):  # users catch this name
         self.remedy: str = metadata.get("remedy", "")
         super().__init__(metadata)
 
+    def __repr__(self) -> str:
+        return f"TaskFailed({str(self)!r})"
+
     def __str__(self) -> str:
         said = f"{self.outcome}: {self.metadata.get('error', 'no message')}"
         return f"{said} ({self.remedy})" if self.remedy else said
