@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from durable.records import State
+from durable.remedies import remedy
 from tests.acceptance.claude_site import (
     ClaudeSite,
     bash,
@@ -246,7 +247,8 @@ def test_without_claude_the_gate_says_how_to_get_it(short_tmp: Path, api: StandI
     try:
         task_id = site.submit("hello")
         wait_until(lambda: site.store.gate(), 20, "the gate closes")
-        assert "no-claude" in site.store.gate()[0].why
+        [entry] = site.store.gate()
+        assert "no-claude" in remedy(entry)
         record = site.wait_for(task_id, State.QUEUED)
         assert record.counted == 0
     finally:

@@ -137,7 +137,8 @@ def test_a_refused_login_is_seen_within_seconds_and_tried_until_it_works(
         assert entry.until_ms is not None
         assert 200_000 < entry.until_ms - entry.since_ms < 400_000
         assert len(alerts(site)) == 1
-        assert "baton login" in alerts(site)[0]
+        assert "baton up" in alerts(site)[0]
+        assert ("baton login" in alerts(site)[0]) == (credential == LOGIN)
         asked = len(api.requests())
         other = site.submit(script(say("it works again")))
         _over(site)
@@ -150,6 +151,23 @@ def test_a_refused_login_is_seen_within_seconds_and_tried_until_it_works(
         assert site.finish(other).state is State.SUCCEEDED
         assert store.gate() == []
         tell(f"{credential}: {seconds:.1f} s from the first 401 until the gate was closed")
+
+
+def test_a_consumer_that_starts_with_another_key_finds_the_gate_of_the_old_one_open(
+    short_tmp: Path,
+) -> None:
+    with standin() as api, site_of(short_tmp, api, 1) as site:
+        consume(site, 1)
+        refused = site.submit(script(error=401))
+        wait_until(site.store.gate, 60, "the gate closes")
+        site.wait_for(refused, State.QUEUED)
+        site.store.cancel(refused)
+        waiting = site.submit(script(say("it works again")))
+        site.stop("consumer-1")
+        dotenv(short_tmp, api, "ANTHROPIC_API_KEY=another")
+        site.start("consumer", "1")
+        assert site.store.gate() == []
+        assert site.finish(waiting).state is State.SUCCEEDED
 
 
 def _over(site: ClaudeSite) -> None:
