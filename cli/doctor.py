@@ -7,7 +7,7 @@ import argparse
 from cli import queue
 from cli.examinations import examine
 from cli.examinations.findings import Finding
-from cli.terminal import paint, print_json, printable
+from cli.terminal import paint, print_json, printable, wrapped
 
 _MARKS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "bad": ("bad", "red")}
 
@@ -26,9 +26,10 @@ def doctor(args: argparse.Namespace) -> int:
 
 def _print(finding: Finding) -> None:
     mark, tone = _MARKS[finding.verdict]
-    print(f"{paint(f'{mark:<5}', tone)} {finding.what:<10} {printable(finding.words)}")
+    words = f"{paint(f'{mark:<5}', tone)} {finding.what:<10} {printable(finding.words)}"
+    print(wrapped(words, " " * 17))
     if finding.remedy:
-        print(f"{'':<17}→ {printable(finding.remedy)}")
+        print(wrapped(f"{'':<17}→ {printable(finding.remedy)}", "  "))
 
 
 def _summary(found: list[Finding]) -> str:

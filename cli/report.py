@@ -14,7 +14,7 @@ from cli.locks import live_holder, lock_path
 from cli.missing import notices
 from cli.pm2 import Process
 from cli.readiness import Failure, is_ready, problem_of
-from cli.terminal import age, cut, paint, print_json, printable, size, table
+from cli.terminal import age, cut, paint, print_json, printable, size, table, wrapped
 from consumers.draining import Mark
 
 if TYPE_CHECKING:
@@ -50,16 +50,16 @@ def print_up(
     print("\nNot everything came up." if failures else f"\n{_summary(done)}")
     for failure in failures:
         print_failure(failure)
-    for name in done.drain:
-        print(paint("! ", "yellow") + _drain(name))
-    for text in (*settings.warnings, *(f"{n.problem}\n    → {n.remedy}" for n in missing)):
-        print(paint("! ", "yellow") + text)
-    for entry in entries:
-        print(paint("! ", "yellow") + gate.sentence(entry))
-    for line in [] if failures else problems.lines(queue.store()):
-        print(paint("! ", "yellow") + line)
+    for text in (
+        *map(_drain, done.drain),
+        *settings.warnings,
+        *(f"{n.problem}\n    → {n.remedy}" for n in missing),
+        *map(gate.sentence, entries),
+        *([] if failures else problems.lines(queue.store())),
+    ):
+        print(wrapped(paint("! ", "yellow") + text, "  "))
     if not failures:
-        print(_next(settings))
+        print(wrapped(_next(settings)))
 
 
 def _summary(done: Steps) -> str:
@@ -84,7 +84,7 @@ def _drain(name: str) -> str:
 
 def print_failure(failure: Failure) -> None:
     """Print why an app is not ready, with the end of its log."""
-    print(f"\n{paint(failure.name, 'red')}: {failure.problem}")
+    print(wrapped(f"\n{paint(failure.name, 'red')}: {failure.problem}", "  "))
     for line in failure.lines or ("(its log is empty)",):
         print(f"  {printable(line)}")
 
