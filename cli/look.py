@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cli import queue
 from cli.errors import CliError
-from cli.terminal import ago, print_json, table, usd
+from cli.terminal import ago, columns, print_json, table, usd
 
 if TYPE_CHECKING:
     from durable.records import Record, State
@@ -24,16 +25,29 @@ _ABOUT = 50  # characters of a prompt in front of what else is to be said
 def list_tasks(args: argparse.Namespace) -> int:
     """Print tasks: those that run, then those that wait, then those that ended, newest first."""
     store = queue.views()
-    found = chosen(store, args.state, args.source, args.limit)
+    found = chosen(store, args.state, args.source, args.limit + 1)
+    more, found = len(found) > args.limit, found[: args.limit]
     if args.json:
         print_json([queue.facts(record) for record in found])
     elif found:
-        print(rows(found, store.now_ms()))
+        print(rows(found, store.now_ms()), flush=True)
+        if more:
+            print(_rest(store, args), file=sys.stderr)  # no row, so not among them in a pipe
     elif args.state or args.source:
         print("No task like that.")
     else:
         print('There is no task yet. ./baton add "…" puts one in.')
     return 0
+
+
+def _rest(store: Views, args: argparse.Namespace) -> str:
+    """How many tasks are not shown, as far as that is known, and how they are."""
+    if args.source:
+        return f"… and more: ./baton list --source {args.source} --limit {2 * args.limit}"
+    counted = store.counts().items()
+    total = sum(count for state, count in counted if args.state in (None, state.value))
+    chosen_by = f" --state {args.state}" if args.state else ""
+    return f"… {total - args.limit} more: ./baton list{chosen_by} --limit {total}"
 
 
 def chosen(store: Views, state_name: str | None, source: str | None, limit: int) -> list[Record]:
@@ -107,29 +121,49 @@ def _what(record: Record) -> str:
     if record.state.value == "running" or not record.reason:
         return about
     if record.state.value == "succeeded":
-        return f"{about if len(about) <= _ABOUT else about[: _ABOUT - 1] + '…'} ({record.reason})"
+        fits = len(about) <= _ABOUT or not sys.stdout.isatty()
+        return f"{about if fits else about[: _ABOUT - 1] + '…'} ({record.reason})"
     return record.reason
 
 
 def subject(record: Record) -> str:
-    """Return what a task is about in a few words: the beginning of its prompt, or its name."""
-    words = " ".join(prompt(record).split())
-    return words[:120] or record.name or "?"
+    """Return what a task is about: the name of its file, the beginning of its prompt, or its own name.
+
+    So much as may fit a line of the terminal; in a pipe as good as all.
+    """
+    words, most = " ".join(prompt(record).split()), columns()
+    if file := _file(record):
+        words = f"{file}: {words}"
+    return (words if len(words) <= most else f"{words[: most - 1]}…") or record.name or "?"
+
+
+def _file(record: Record) -> str:
+    """The name of the file that a Claude task was made of; "" for any other."""
+    if not record.source.startswith("watcher:"):
+        return ""
+    context = (_body(record).get("kwargs") or {}).get("context")
+    name = context.get("name") if isinstance(context, dict) else None
+    return name if isinstance(name, str) else ""
 
 
 def prompt(record: Record) -> str:
     """Return the prompt of a Claude task; "" when there is none or its message is unreadable."""
+    args = _body(record).get("args")
+    return args[0] if args and isinstance(args[0], str) else ""
+
+
+def _body(record: Record) -> dict[str, Any]:
+    """The message of a Claude task; empty when it is of another kind or unreadable."""
     from durable.codec import peek
     from durable.errors import CodecError
 
     if record.kind != "claude":
-        return ""
+        return {}
     try:
         body = peek(record.body)
     except CodecError:  # whatever a foreign hand wrote is shown by its name
-        return ""
-    args = body.get("args") if isinstance(body, dict) else None
-    return args[0] if args and isinstance(args[0], str) else ""
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def waits_for(store: Views, record: Record) -> str:
