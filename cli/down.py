@@ -16,11 +16,14 @@ from cli.apps import KILL_TIMEOUT_MS, STOP_ORDER, stage_of
 from cli.errors import CliError
 from cli.locks import Holder, live_holder, process, supervisor
 from cli.pm2 import Pm2
+from cli.terminal import wrapped
 
 if TYPE_CHECKING:
     from settings import Settings
 
 _LOOK_EVERY_S = 0.1
+_AS_BEFORE = "\nNothing was stopped: all apps go on, and take tasks as before."
+_HALFWAY = "\nSome apps are stopped, others go on: ./baton status shows which; ./baton down stops the rest."
 
 
 def down(args: argparse.Namespace) -> int:
@@ -36,11 +39,18 @@ def down(args: argparse.Namespace) -> int:
         # Consumers claim nothing from now on, and a stop now means: interrupt the run, give the
         # task back, and go.
         (settings.var / "stopping").touch(mode=0o600)
+        stopped: list[str] = []
+        begun = False
         try:
             if args.drain:
-                waiting.for_running_tasks(settings)  # Ctrl-C goes back to normal work
-            stopped = [name for stage in STOP_ORDER for name in _stop(settings, pm2, owned, stage)]
+                waiting.for_running_tasks(settings)
+            for stage in STOP_ORDER:
+                begun = True
+                stopped += _stop(settings, pm2, owned, stage)
             _end_runs(settings)
+        except KeyboardInterrupt:
+            print(_HALFWAY if begun else _AS_BEFORE, file=sys.stderr)
+            raise
         finally:
             # Gone at the end, or consumers would claim nothing: those that `pm2 start ecosystem.config.js`
             # starts, and those that go on because Redis or PM2 gave no answer here.
@@ -50,7 +60,7 @@ def down(args: argparse.Namespace) -> int:
         with contextlib.suppress(OSError):  # there is a socket in it, or it was never made
             settings.run_dir.rmdir()
     said = f"Stopped: {', '.join(stopped)}." if stopped else "Nothing of this instance runs."
-    print(said)
+    print(wrapped(said, "  "))
     return 0
 
 

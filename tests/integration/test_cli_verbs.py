@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from durable import identity
 from durable.records import Lease, Record, State, Submission
 from tests.conftest import ROOT
 from tests.site import Site
@@ -141,6 +143,11 @@ def test_list_chooses_by_state_and_source_and_number(site: Site) -> None:
     assert [t["id"] for t in facts(site, "list", "--state", "cancelled")] == [ids[0]]
     assert [t["id"] for t in facts(site, "list")] == [ids[1], ids[2], ids[0]]
     assert len(facts(site, "list", "--limit", "2")) == 2
+    limited = subprocess.run(
+        command("list", "--limit", "1"), env=env(site), capture_output=True, text=True
+    )
+    assert len(limited.stdout.splitlines()) == 2
+    assert limited.stderr == "… 2 more: ./baton list --limit 3\n"
     assert facts(site, "list", "--source", "watcher:inbox") == []
     assert "queued, scheduled" in baton(site, "list", "--state", "waiting", status=1)
 
@@ -416,6 +423,25 @@ def test_a_down_that_fails_leaves_the_consumers_at_work(short_tmp: Path) -> None
     assert "Redis does not answer" in baton(away, "down", "--drain", status=1)
     assert not (away.folder / "var" / "stopping").exists()
     away.close()
+
+
+def test_ctrl_c_in_a_drain_says_that_all_goes_on(site: Site) -> None:
+    site.store.submit([Submission(id="running", body=b"{}")])
+    owner = identity.owner(site.folder / "var", "somebody")
+    assert isinstance(site.store.claim(owner, "nonce", ["default"], 120_000), Lease)
+    down = subprocess.Popen(
+        command("down", "--drain"),
+        env=env(site),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert down.stdout
+    assert down.stdout.readline().startswith("Waiting for 1 running")
+    down.send_signal(signal.SIGINT)
+    assert "Nothing was stopped: all apps go on" in down.communicate(timeout=60)[1]
+    assert down.returncode == 130
+    assert not (site.folder / "var" / "stopping").exists()
 
 
 def test_what_outlives_its_pm2_is_not_called_gone(site: Site) -> None:
