@@ -137,7 +137,7 @@ def test_why_a_task_stands_where_it_does(site: Site) -> None:
     assert isinstance(third, Lease)
     settle(third, State.HELD, outcome="crashed", reason="its program is not known")
     assert "waits for a person: its program is not known" in why(second)
-    assert "./baton retry" in why(second)
+    assert "./baton release" in why(second)
 
 
 def test_why_of_a_watcher_and_of_what_there_is_not(site: Site) -> None:
