@@ -1,4 +1,4 @@
-"""`./baton status`: one screen on the gate, the apps, the tasks, and what is missing; with --watch again and again."""
+"""`./baton status`: the gate, the apps, the tasks, and what is missing; with --watch again and again."""
 
 from __future__ import annotations
 
