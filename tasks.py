@@ -123,10 +123,12 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _paying(options: Mapping[str, Any]) -> dict[str, Any]:
     """What the queue must know of a Claude task's costs: who pays, and how much at most."""
-    chosen = _settings.overlay(config.claude, options)
-    credential = _credential(chosen)
+    budget_usd = options.get("max_budget_usd")
+    if options.get("env") is None:  # who pays is said there alone; a burst asks for every file
+        return {"credential": "", "budget_usd": budget_usd}
+    credential = _credential(_settings.overlay(config.claude, options))
     own = "" if credential == _credential(config.claude) else credential
-    return {"credential": own, "budget_usd": options.get("max_budget_usd")}
+    return {"credential": own, "budget_usd": budget_usd}
 
 
 def _paying_of_prompt(task: Any) -> dict[str, Any]:
@@ -168,9 +170,8 @@ def claude_submission(
     context: Mapping[str, Any] | None = None,
 ) -> Submission:
     """A prompt as a submission, for producers that move a cursor in the same step."""
-    task = claude._prompt_task.s(
-        prompt, options=_checked(options or {}), context=dict(context or {}), priority=priority
-    )
+    said = {"options": _checked(options or {}), "context": dict(context or {})}
+    task = claude._prompt_task.s(prompt, **said, id=id or None, priority=priority)
     return _submission(task, id=id, key=key, source=source, queue=queue, lock=lock)
 
 

@@ -66,11 +66,12 @@ class Ledger:
         task_id = uuid.uuid4().hex
         folder = os.path.join(self.folder, task_id.encode())
         claim = Claim(task_id, folder, name, writable(os.path.basename(name)))
+        dropped = os.path.join(self.root, name)
         try:
-            _check(os.path.join(self.root, name), even_open)
+            _check(dropped, even_open)
             self._open(claim)
             self._faults("noted")
-            os.rename(os.path.join(self.root, name), claim.path)
+            os.rename(dropped, claim.path)
         except FileNotFoundError:
             self.forget(claim)
             return None

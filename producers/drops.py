@@ -25,8 +25,9 @@ def occasion(claim: Claim, uses: Collection[str] = VARIABLES) -> Occasion:
         "mime": mimetypes.guess_type(claim.file_name)[0] or "application/octet-stream",
         "sha256": claim.sha256,
     }
-    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    values = {**facts, "path": OwnPath(path), "now": now}
+    values = {**facts, "path": OwnPath(path)}
+    if "now" in uses:
+        values["now"] = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     if "text" in uses:
         values["text"] = _text(claim.path)
     context = {**facts, "path": path}

@@ -19,6 +19,8 @@ def writable(name: bytes) -> str:
     become %XX.
     """
     text = name.decode("utf-8", "surrogateescape")
+    if text.isprintable():  # none of the unwritable ones is
+        return text
     shown = "".join(c if unicodedata.category(c) not in _UNWRITABLE else _percent(c) for c in text)
     return shown if shown == text else _shortened(shown)
 

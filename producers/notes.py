@@ -7,7 +7,6 @@ import errno
 import json
 import os
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +45,10 @@ class Claim:
     )
     after: str = ""  # the last of them
 
-    @cached_property
+    @property
     def path(self) -> bytes:
         """Where the file is."""
-        return os.path.join(self.folder, os.fsencode(self.file_name))
+        return b"%b/%b" % (self.folder, os.fsencode(self.file_name))
 
     @property
     def plain(self) -> bool:
@@ -65,7 +64,7 @@ class Claim:
 def write(claim: Claim) -> None:
     """Write the note; whole and synced where it could not be rebuilt from the file's name. Raises OSError."""
     note = json.dumps(_facts(claim)).encode()
-    path = os.path.join(claim.folder, _NOTE)
+    path = b"%b/%b" % (claim.folder, _NOTE)
     if claim.plain:
         _write(path, note)
         return
@@ -77,7 +76,7 @@ def write(claim: Claim) -> None:
 
 def mark_sent(claim: Claim) -> None:
     """Note that the queue has the task of a claim whose note is written. Raises OSError."""
-    os.rename(os.path.join(claim.folder, _NOTE), os.path.join(claim.folder, _SENT))
+    os.rename(b"%b/%b" % (claim.folder, _NOTE), b"%b/%b" % (claim.folder, _SENT))
 
 
 def is_sent(folder: bytes) -> bool:

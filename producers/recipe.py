@@ -51,12 +51,9 @@ class Recipe:
                 self._result = Template(result, variables, where + ".result", as_file_name)
         else:
             makers.task_submission(entry.task or "")  # a name that no module has is refused now
-
-    @property
-    def uses(self) -> frozenset[str]:
-        """The variables that the templates name."""
-        found = [template.uses for template in (self._prompt, self._result, self._lock) if template]
-        return frozenset().union(*found)
+        templates = (self._prompt, self._result, self._lock)
+        #: The variables that the templates name.
+        self.uses = frozenset[str]().union(*(each.uses for each in templates if each))
 
     def submission(self, occasion: Occasion) -> Submission:
         """The task that this occasion becomes. Raises TemplateError."""
