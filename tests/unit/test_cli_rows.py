@@ -15,7 +15,7 @@ LONG = "Summarise every report of the last quarter for the board"
     [
         (State.RUNNING, "Baton was stopping", LONG),
         (State.SUCCEEDED, "", LONG),
-        (State.SUCCEEDED, "its work is on branch b", f"{LONG[:49]}… (its work is on branch b)"),
+        (State.SUCCEEDED, "its work is on branch b", f"{LONG} (its work is on branch b)"),
         (State.FAILED, "it said no", "it said no"),
         (State.HELD, "not known", "not known"),
     ],
