@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from huey.api import chord
@@ -261,6 +262,10 @@ def main() -> None:
     sys.path.insert(0, str(FOLDER))
     site, ids = furnish(), dict[str, str]()
     places = {str(site.settings.run_dir): "@SITE@/run", str(FOLDER): "@SITE@"}
+    places |= {
+        str(Path(__file__).resolve().parent): "@SITE@/code",
+        f"{gettempdir()}/baton-": "@SITE@/baton-",
+    }
     places |= {sys.prefix: "/venv", host_id(): "recorded-host"}
     try:
         produce(site)
