@@ -53,11 +53,7 @@ def start_all() -> int:
     _make_folders(settings)
     with upkeep.alone(settings):
         daemon_ran = pm2.daemon_runs()
-        found = pm2.processes()
-        upkeep.refuse_clashes(settings, pm2, found)
-        upkeep.refuse_other_pm2(settings, pm2, plan)
-        (settings.var / "stopping").unlink(missing_ok=True)
-        accepted.keep(settings)
+        found = _take_hold(pm2, settings, plan)
         todo = steps(plan, found, upkeep.place(settings), draining.withdraw(settings, plan))
         late = [
             failure
@@ -70,6 +66,16 @@ def start_all() -> int:
     for failure in late:
         print_failure(failure)
     return 0
+
+
+def _take_hold(pm2: Pm2, settings: Settings, plan: Sequence[App]) -> list[Process]:
+    """Refuse what is another's, then let this configuration count and its apps work; what PM2 runs. Raises CliError."""
+    found = pm2.processes()
+    upkeep.refuse_clashes(settings, pm2, found)
+    upkeep.refuse_other_pm2(settings, pm2, plan)
+    (settings.var / "stopping").unlink(missing_ok=True)
+    accepted.keep(settings)
+    return found
 
 
 def _settings_of_apps() -> Settings:
@@ -96,11 +102,7 @@ def _bring_up(settings: Settings, as_json: bool, forced: Collection[str]) -> int
     _prepare(settings)
     with upkeep.alone(settings):
         daemon_ran = pm2.daemon_runs()
-        found = pm2.processes()
-        upkeep.refuse_clashes(settings, pm2, found)
-        upkeep.refuse_other_pm2(settings, pm2, plan)
-        (settings.var / "stopping").unlink(missing_ok=True)
-        accepted.keep(settings)
+        found = _take_hold(pm2, settings, plan)
         late = draining.withdraw(settings, plan)
         todo = steps(plan, found, upkeep.place(settings), {*forced, *late})
         draining.ask(settings, todo.drain)
