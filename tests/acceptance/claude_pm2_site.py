@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 
 from durable.records import State
-from tests.acceptance.claude_site import ClaudeSite
+from tests.acceptance.claude_site import ClaudeSite, marked
 from tests.acceptance.pm2_site import Pm2Site
 from tests.conftest import wait_until
 
@@ -30,6 +31,24 @@ class ClaudePm2Site(ClaudeSite, Pm2Site):
         first = self.pid(app)
         os.kill(first, signal.SIGKILL)
         wait_until(lambda: self.ready(app) not in (None, first), what=f"{app} is up again")
+
+    def cut_the_power(self) -> None:
+        """SIGKILL to all at once: PM2, the apps, the server, runners and claude.
+
+        They are frozen before, so that nobody reacts to another's end or forks while the list is made.
+        """
+        self._all(signal.SIGSTOP)
+        self._all(signal.SIGKILL)
+        wait_until(lambda: not self._everything(), what="all are gone")
+
+    def _everything(self) -> set[int]:
+        ours = {*self.left(), *marked(f"HOME={self.folder}")}
+        return ours | ({self.pm2.daemon_pid()} if self.pm2.daemon_runs() else set())
+
+    def _all(self, number: int) -> None:
+        for pid in self._everything():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def done_by(self, source: str) -> int:
         """How many tasks of a source have succeeded, of the latest 500."""

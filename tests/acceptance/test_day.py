@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 from collections.abc import Iterator
 from itertools import count
 
@@ -89,7 +86,7 @@ def test_a_day_with_all_its_mishaps_ends_with_everything_done_once(day: Day) -> 
         assert (record.state, record.attempt) == (State.SUCCEEDED, 1)
 
     day.begin()
-    power_cut(site)
+    site.cut_the_power()
     day.drop()
     site.baton("boot", "start")  # what the unit of a boot runs
     assert site.finish(day.long[-1], 90).state is State.SUCCEEDED
@@ -107,14 +104,3 @@ def test_a_day_with_all_its_mishaps_ends_with_everything_done_once(day: Day) -> 
     assert site.store.counts()[State.FAILED] == site.store.counts()[State.HELD] == 0
     assert all((done / f"{name}.summary.md").exists() for name in day.files)
     assert not any(marked(f"BATON_ATTEMPT={task_id}") for task_id in day.long)
-
-
-def power_cut(site: ClaudePm2Site) -> None:
-    """Everything of this instance is gone at once, PM2 and the server and claude among it."""
-    site.kill_daemon()
-    everything = [*site.left(), *marked(f"HOME={site.folder}")]
-    for sent in (signal.SIGSTOP, signal.SIGKILL):  # nobody sees another one go
-        for pid in everything:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, sent)
-    wait_until(lambda: not site.left(), what="nothing is left")

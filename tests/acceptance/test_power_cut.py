@@ -1,11 +1,7 @@
 """Everything is killed at once, as when a machine loses its power; then what the boot unit says is run, and no more."""
 
-import contextlib
-import json
-import os
 import shlex
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -66,18 +62,6 @@ class Unit:
         return done.stdout
 
 
-def cut_the_power(site: ClaudePm2Site, running: str) -> None:
-    """SIGKILL to all, claude and its runner too; they are frozen before, so that nobody reacts to another's end."""
-    runner = json.loads((site.attempt(running) / "runner.json").read_text())["pid"]
-    every = [site.pm2.daemon_pid(), *site.left(), runner, *marked(f"BATON_ATTEMPT={running}")]
-    for number in (signal.SIGSTOP, signal.SIGKILL):
-        for pid in every:
-            with contextlib.suppress(ProcessLookupError):  # named twice
-                os.kill(pid, number)
-    wait_until(lambda: not site.left() and not site.pm2.daemon_runs(), what="all are gone")
-    assert not marked(f"BATON_ATTEMPT={running}")
-
-
 def ends(site: ClaudePm2Site, task_id: str) -> list[str]:
     found: Any = site.store.client.xrange("{cut}:events")
     said = [f[b"event"].decode() for _, f in found if f[b"id"].decode() == task_id]
@@ -98,7 +82,8 @@ def test_after_a_power_cut_the_unit_brings_all_back_and_every_task_ends_well(
     scheduled = site.submit(script(say("all done")), delay=1)
     wait_until(lambda: "schedule:often" in site.store.counts_by_source(), 30, "a tick is in")
 
-    cut_the_power(site, running)
+    site.cut_the_power()
+    assert not marked(f"BATON_ATTEMPT={running}")
     go.touch()
     time.sleep(1)  # so that the scheduled one is overdue
     assert "3 of 3 apps are ready" in unit.run("ExecStart")
