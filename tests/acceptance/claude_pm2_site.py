@@ -43,7 +43,8 @@ class ClaudePm2Site(ClaudeSite, Pm2Site):
 
     def _everything(self) -> set[int]:
         ours = {*self.left(), *marked(f"HOME={self.folder}")}
-        return ours | ({self.pm2.daemon_pid()} if self.pm2.daemon_runs() else set())
+        daemon = {self.pm2.daemon_pid()} if self.pm2.daemon_runs() else set()
+        return (ours | daemon) - {0}  # which would be everybody here
 
     def _all(self, number: int) -> None:
         for pid in self._everything():
